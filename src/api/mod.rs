@@ -1,0 +1,47 @@
+//! The API: what users write (`spec`), what they read (`status`), and the rules between.
+
+pub mod rules;
+pub mod spec;
+pub mod status;
+pub mod values;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+pub use spec::PortalPlatform;
+
+/// Group of the API.
+pub const GROUP: &str = "portalplatform.dev";
+
+/// The CustomResourceDefinition of `PortalPlatform`: the schema derived from the types, the rules of [`rules`], and the
+/// status default that makes GitOps tools wait for the first reconcile.
+///
+/// # Panics
+/// Never for the types of this crate: every test that touches the CRD calls it.
+#[must_use]
+#[allow(clippy::expect_used, reason = "a constant of the program, covered by tests")]
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = serde_json::to_value(PortalPlatform::crd()).expect("a CRD is plain data");
+    for version in crd["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        let schema = &mut version["schema"]["openAPIV3Schema"];
+        drop_nullable(schema);
+        rules::inject(schema);
+        schema["properties"]["status"]["default"] = json!({"observedGeneration": -1});
+    }
+    serde_json::from_value(crd).expect("the amended CRD is still a CRD")
+}
+
+/// An optional field is left out, not set to null: CEL's `has()` would call a null field present.
+fn drop_nullable(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.get("nullable") == Some(&Value::Bool(true)) {
+                map.remove("nullable");
+            }
+            map.values_mut().for_each(drop_nullable);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nullable),
+        _ => {}
+    }
+}

@@ -1,0 +1,51 @@
+//! `Replicated`: every critical component has at least its least number of pods available.
+
+use super::{Finding, Subject};
+use crate::api::status::Verdict;
+
+pub(super) fn judge(subject: &Subject) -> Finding {
+    let mut observed = Vec::new();
+    let mut missing = None;
+    let mut short = None;
+    for component in subject.critical() {
+        let minimum = component.replicas.minimum();
+        match subject.world.workload(&component.object_name) {
+            None => missing = Some(component.object_name.clone()),
+            Some((_, workload)) => {
+                observed.push(format!(
+                    "{} {}/{minimum}",
+                    component.name, workload.available
+                ));
+                if workload.available < minimum {
+                    short = Some(format!(
+                        "Deployment {}: {} pods available, {minimum} are wanted; the condition Ready says what keeps them",
+                        component.object_name, workload.available
+                    ));
+                }
+            }
+        }
+    }
+    let finding = |status, reason| {
+        Finding::new(
+            status,
+            reason,
+            "available pods ≥ minimum, for every critical component",
+            "Deployment.status.availableReplicas",
+        )
+        .observed(observed.join(", "))
+    };
+    match (missing, short) {
+        (Some(name), _) => finding(Verdict::False, "DeploymentMissing")
+            .message(format!("Deployment {name} is not there")),
+        (None, Some(message)) => finding(Verdict::False, "BelowMinimum").message(message),
+        (None, None) if observed.is_empty() => {
+            Finding::new(
+                Verdict::True,
+                "NothingCritical",
+                "available pods ≥ minimum, for every critical component",
+                "spec.components[].critical",
+            )
+        }
+        (None, None) => finding(Verdict::True, "MinimumAvailable"),
+    }
+}

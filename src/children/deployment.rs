@@ -1,0 +1,427 @@
+//! One Deployment a component: restricted pods, spread, probed, replaced one at a time without a gap.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        core::v1::{
+            Affinity, Capabilities, ConfigMapEnvSource, ConfigMapVolumeSource, Container,
+            ContainerPort, EmptyDirVolumeSource, EnvFromSource, HTTPGetAction, Lifecycle,
+            LifecycleHandler, LocalObjectReference, NodeAffinity, NodeSelectorRequirement,
+            NodeSelectorTerm, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
+            PodTemplateSpec, PreferredSchedulingTerm, Probe, SeccompProfile, SecretVolumeSource,
+            SecurityContext, SleepAction, Toleration, TopologySpreadConstraint, Volume,
+            VolumeMount, WeightedPodAffinityTerm,
+        },
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
+};
+use serde_json::json;
+
+use super::{
+    Child, Kind, Manifest,
+    live::{Health, Live, ReplicasOwner, Workload},
+    service::PORT_NAME,
+};
+use crate::{
+    api::spec::SpreadMode,
+    plan::{
+        Component, Plan, Replicas,
+        availability::CAPACITY_LABEL,
+        config::CONFIG_FOLDER,
+        identity::MANAGER,
+        preset::Probes,
+    },
+};
+
+/// Pod annotation whose change rolls the pods.
+pub const CONFIG_ANNOTATION: &str = "portalplatform.dev/config";
+/// Rollouts never mix the spread of the old and the new version.
+const REVISION_LABEL: &str = "pod-template-hash";
+const PROBE_PERIOD_SECONDS: u32 = 5;
+
+pub(super) struct DeploymentChild;
+
+static KIND: Kind = Kind {
+    group: "apps",
+    version: "v1",
+    kind: "Deployment",
+    plural: "deployments",
+    wave: 1,
+    optional: false,
+};
+
+impl Child for DeploymentChild {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
+    fn manifests(&self, plan: &Plan) -> Vec<Manifest> {
+        plan.components
+            .iter()
+            .map(|component| {
+                let mut manifest = Manifest::new(
+                    &KIND,
+                    plan,
+                    component.object_name.clone(),
+                    Some(&component.name),
+                    &json!({"spec": spec(plan, component)}),
+                );
+                manifest.initial_replicas = match component.replicas {
+                    _ if component.first_start => None,
+                    Replicas::Fixed(_) => None,
+                    Replicas::Autoscaled(_) | Replicas::Manual { .. } => {
+                        Some(component.replicas.minimum())
+                    }
+                };
+                manifest
+            })
+            .collect()
+    }
+
+    fn health(&self, live: &Live) -> Health {
+        let status = &live.status;
+        Health::Workload(Box::new(Workload {
+            replicas: live.spec.replicas.unwrap_or(1),
+            replicas_owner: replicas_owner(&live.metadata),
+            observed_generation: status.observed_generation.unwrap_or(0),
+            total: status.replicas.unwrap_or(0),
+            ready: status.ready_replicas.unwrap_or(0),
+            updated: status.updated_replicas.unwrap_or(0),
+            available: status.available_replicas.unwrap_or(0),
+            conditions: status.conditions.clone(),
+        }))
+    }
+}
+
+fn replicas_owner(metadata: &ObjectMeta) -> ReplicasOwner {
+    let mut owner = ReplicasOwner::Nobody;
+    for entry in metadata.managed_fields.iter().flatten() {
+        let owns = entry
+            .fields_v1
+            .as_ref()
+            .is_some_and(|fields| !fields.0["f:spec"]["f:replicas"].is_null());
+        if owns {
+            if entry.manager.as_deref() == Some(MANAGER) {
+                return ReplicasOwner::Us;
+            }
+            owner = ReplicasOwner::Other;
+        }
+    }
+    owner
+}
+
+fn spec(plan: &Plan, component: &Component) -> DeploymentSpec {
+    let selector = plan.identity.selector(Some(&component.name));
+    DeploymentSpec {
+        replicas: match component.replicas {
+            // One first start at a time, whatever the number later on.
+            _ if component.first_start => Some(1),
+            Replicas::Fixed(count) => Some(count),
+            Replicas::Autoscaled(_) | Replicas::Manual { .. } => None,
+        },
+        selector: labels_selector(selector),
+        strategy: Some(strategy(component)),
+        progress_deadline_seconds: i32::try_from(component.probes.startup_seconds + 60).ok(),
+        template: PodTemplateSpec {
+            metadata: Some(ObjectMeta {
+                labels: Some(plan.identity.component_labels(&component.name)),
+                annotations: Some(BTreeMap::from([(
+                    CONFIG_ANNOTATION.into(),
+                    component.config_digest(plan.app_config.as_deref()),
+                )])),
+                ..ObjectMeta::default()
+            }),
+            spec: Some(pod(plan, component)),
+        },
+        ..DeploymentSpec::default()
+    }
+}
+
+/// One new pod at a time, and none less than wanted. During the first start the old pod must be gone before the next comes.
+fn strategy(component: &Component) -> DeploymentStrategy {
+    if component.first_start {
+        return DeploymentStrategy {
+            type_: Some("Recreate".into()),
+            rolling_update: None,
+        };
+    }
+    DeploymentStrategy {
+        type_: Some("RollingUpdate".into()),
+        rolling_update: Some(RollingUpdateDeployment {
+            max_surge: Some(IntOrString::Int(1)),
+            max_unavailable: Some(IntOrString::Int(0)),
+        }),
+    }
+}
+
+fn pod(plan: &Plan, component: &Component) -> PodSpec {
+    let placement = &component.placement;
+    PodSpec {
+        service_account_name: Some(plan.identity.name.clone()),
+        automount_service_account_token: Some(false),
+        // Injected variables of neighbouring Services can break programs that read their configuration from variables.
+        enable_service_links: Some(false),
+        image_pull_secrets: (!plan.image_pull_secrets.is_empty()).then(|| {
+            plan.image_pull_secrets
+                .iter()
+                .map(|name| LocalObjectReference { name: name.clone() })
+                .collect()
+        }),
+        termination_grace_period_seconds: Some(i64::from(component.shutdown.grace_seconds)),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: component.run_as_user,
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        affinity: affinity(plan, component),
+        topology_spread_constraints: spread(plan, component),
+        node_selector: (!placement.node_selector.is_empty())
+            .then(|| placement.node_selector.clone()),
+        tolerations: tolerations(component),
+        priority_class_name: placement.priority_class_name.clone(),
+        containers: vec![container(plan, component)],
+        volumes: Some(volumes(plan, component)),
+        ..PodSpec::default()
+    }
+}
+
+fn container(plan: &Plan, component: &Component) -> Container {
+    let list = |items: &[String]| (!items.is_empty()).then(|| items.to_vec());
+    // First the operator's variables, so that every source of the user's wins over them.
+    let mut env_from = vec![EnvFromSource {
+        config_map_ref: Some(ConfigMapEnvSource {
+            name: component.object_name.clone(),
+            optional: None,
+        }),
+        ..EnvFromSource::default()
+    }];
+    env_from.extend(component.env_from.iter().cloned());
+    Container {
+        name: component.name.clone(),
+        image: Some(component.image.clone()),
+        command: list(&component.command),
+        args: list(&component.args),
+        ports: Some(vec![ContainerPort {
+            name: Some(PORT_NAME.into()),
+            container_port: i32::from(component.port),
+            protocol: Some("TCP".into()),
+            ..ContainerPort::default()
+        }]),
+        env_from: Some(env_from),
+        env: (!component.env.is_empty()).then(|| component.env.clone()),
+        resources: Some(component.resources.clone()),
+        liveness_probe: Some(liveness(&component.probes)),
+        readiness_probe: Some(readiness(&component.probes)),
+        startup_probe: Some(startup(&component.probes)),
+        lifecycle: component.shutdown.pre_stop_seconds.map(|seconds| Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction {
+                    seconds: i64::from(seconds),
+                }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".into()]),
+                add: None,
+            }),
+            read_only_root_filesystem: Some(true),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(mounts(plan, component)),
+        ..Container::default()
+    }
+}
+
+fn http_get(path: &str) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::String(PORT_NAME.into()),
+            ..HTTPGetAction::default()
+        }),
+        timeout_seconds: Some(5),
+        ..Probe::default()
+    }
+}
+
+fn liveness(probes: &Probes) -> Probe {
+    Probe {
+        period_seconds: Some(10),
+        failure_threshold: Some(3),
+        ..http_get(&probes.liveness)
+    }
+}
+
+fn readiness(probes: &Probes) -> Probe {
+    Probe {
+        period_seconds: i32::try_from(PROBE_PERIOD_SECONDS).ok(),
+        failure_threshold: Some(3),
+        ..http_get(&probes.readiness)
+    }
+}
+
+fn startup(probes: &Probes) -> Probe {
+    Probe {
+        period_seconds: i32::try_from(PROBE_PERIOD_SECONDS).ok(),
+        failure_threshold: i32::try_from(probes.startup_seconds.div_ceil(PROBE_PERIOD_SECONDS))
+            .ok(),
+        ..http_get(&probes.readiness)
+    }
+}
+
+fn volumes(plan: &Plan, component: &Component) -> Vec<Volume> {
+    let mut volumes = vec![Volume {
+        name: "tmp".into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    }];
+    if plan.app_config.is_some() {
+        volumes.push(Volume {
+            name: "config".into(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: plan.identity.app_config_name(),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        });
+    }
+    volumes.extend(component.files.iter().enumerate().map(|(index, file)| {
+        Volume {
+            name: format!("files-{index}"),
+            config_map: file.config_map_ref.as_ref().map(|map| ConfigMapVolumeSource {
+                name: map.name.clone(),
+                ..ConfigMapVolumeSource::default()
+            }),
+            secret: file.secret_ref.as_ref().map(|secret| SecretVolumeSource {
+                secret_name: Some(secret.name.clone()),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        }
+    }));
+    volumes
+}
+
+fn mounts(plan: &Plan, component: &Component) -> Vec<VolumeMount> {
+    let mount = |name: String, path: &str, read_only: bool| VolumeMount {
+        name,
+        mount_path: path.into(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    };
+    let mut mounts = vec![mount("tmp".into(), "/tmp", false)];
+    if plan.app_config.is_some() {
+        mounts.push(mount("config".into(), CONFIG_FOLDER, true));
+    }
+    mounts.extend(
+        component
+            .files
+            .iter()
+            .enumerate()
+            .map(|(index, file)| mount(format!("files-{index}"), &file.mount_path, true)),
+    );
+    mounts
+}
+
+fn spread(plan: &Plan, component: &Component) -> Option<Vec<TopologySpreadConstraint>> {
+    let when_unsatisfiable = match component.placement.zones {
+        SpreadMode::Required => "DoNotSchedule",
+        SpreadMode::Preferred => "ScheduleAnyway",
+        SpreadMode::Off => return None,
+    };
+    Some(vec![TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "topology.kubernetes.io/zone".into(),
+        when_unsatisfiable: when_unsatisfiable.into(),
+        label_selector: Some(labels_selector(
+            plan.identity.selector(Some(&component.name)),
+        )),
+        match_label_keys: Some(vec![REVISION_LABEL.into()]),
+        // A zone whose nodes are all cordoned must not hold up the others.
+        node_taints_policy: Some("Honor".into()),
+        ..TopologySpreadConstraint::default()
+    }])
+}
+
+fn affinity(plan: &Plan, component: &Component) -> Option<Affinity> {
+    let term = || PodAffinityTerm {
+        topology_key: "kubernetes.io/hostname".into(),
+        label_selector: Some(labels_selector(
+            plan.identity.selector(Some(&component.name)),
+        )),
+        // Without it a rollout on as many nodes as pods could never place the new pod.
+        match_label_keys: Some(vec![REVISION_LABEL.into()]),
+        ..PodAffinityTerm::default()
+    };
+    let pod_anti_affinity = match component.placement.nodes {
+        SpreadMode::Required => Some(PodAntiAffinity {
+            required_during_scheduling_ignored_during_execution: Some(vec![term()]),
+            ..PodAntiAffinity::default()
+        }),
+        SpreadMode::Preferred => Some(PodAntiAffinity {
+            preferred_during_scheduling_ignored_during_execution: Some(vec![
+                WeightedPodAffinityTerm {
+                    weight: 100,
+                    pod_affinity_term: term(),
+                },
+            ]),
+            ..PodAntiAffinity::default()
+        }),
+        SpreadMode::Off => None,
+    };
+    let node_affinity = component.placement.prefer_spot.then(|| NodeAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![PreferredSchedulingTerm {
+            weight: 100,
+            preference: NodeSelectorTerm {
+                match_expressions: Some(vec![NodeSelectorRequirement {
+                    key: CAPACITY_LABEL.into(),
+                    operator: "In".into(),
+                    values: Some(vec!["spot".into()]),
+                }]),
+                ..NodeSelectorTerm::default()
+            },
+        }]),
+        ..NodeAffinity::default()
+    });
+    (pod_anti_affinity.is_some() || node_affinity.is_some()).then_some(Affinity {
+        node_affinity,
+        pod_anti_affinity,
+        pod_affinity: None,
+    })
+}
+
+fn tolerations(component: &Component) -> Option<Vec<Toleration>> {
+    let tolerations: Vec<_> = component
+        .placement
+        .tolerations
+        .iter()
+        .map(|toleration| Toleration {
+            key: toleration.key.clone(),
+            operator: toleration.operator.map(|operator| format!("{operator:?}")),
+            value: toleration.value.clone(),
+            effect: toleration.effect.map(|effect| format!("{effect:?}")),
+            toleration_seconds: toleration.toleration_seconds,
+        })
+        .collect();
+    (!tolerations.is_empty()).then_some(tolerations)
+}
+
+fn labels_selector(labels: BTreeMap<String, String>) -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(labels),
+        ..LabelSelector::default()
+    }
+}

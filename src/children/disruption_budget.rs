@@ -1,0 +1,67 @@
+//! One `PodDisruptionBudget` for each component of at least two pods: of n pods, n - 1 stay up during a drain, and a pod that
+//! is not healthy never blocks one.
+
+use k8s_openapi::{
+    api::policy::v1::PodDisruptionBudgetSpec,
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+};
+use serde_json::json;
+
+use super::{
+    Child, Kind, Manifest,
+    live::{Health, Live},
+};
+use crate::plan::Plan;
+
+pub(super) struct DisruptionBudgetChild;
+
+static KIND: Kind = Kind {
+    group: "policy",
+    version: "v1",
+    kind: "PodDisruptionBudget",
+    plural: "poddisruptionbudgets",
+    wave: 2,
+    optional: false,
+};
+
+impl Child for DisruptionBudgetChild {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
+    fn manifests(&self, plan: &Plan) -> Vec<Manifest> {
+        plan.components
+            .iter()
+            .filter(|component| component.disruption_budget)
+            .map(|component| {
+                let spec = PodDisruptionBudgetSpec {
+                    max_unavailable: Some(IntOrString::Int(1)),
+                    selector: Some(LabelSelector {
+                        match_labels: Some(plan.identity.selector(Some(&component.name))),
+                        ..LabelSelector::default()
+                    }),
+                    unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
+                    ..PodDisruptionBudgetSpec::default()
+                };
+                Manifest::new(
+                    &KIND,
+                    plan,
+                    component.object_name.clone(),
+                    Some(&component.name),
+                    &json!({"spec": spec}),
+                )
+            })
+            .collect()
+    }
+
+    fn health(&self, live: &Live) -> Health {
+        let status = &live.status;
+        Health::Budget {
+            observed_generation: status.observed_generation.unwrap_or(0),
+            allowed: status.disruptions_allowed.unwrap_or(0),
+            healthy: status.current_healthy.unwrap_or(0),
+            desired: status.desired_healthy.unwrap_or(0),
+            expected: status.expected_pods.unwrap_or(0),
+        }
+    }
+}

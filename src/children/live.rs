@@ -1,0 +1,198 @@
+//! What is read of a live object: one lenient shape for every child kind, of which serde skips all but what health needs.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Resource,
+    api::ApiResource,
+    core::DynamicResourceScope,
+};
+use serde::Deserialize;
+
+/// An object of which only some fields of spec and status are read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(bound = "Spec: Deserialize<'de> + Default, Status: Deserialize<'de> + Default")]
+pub struct Thin<Spec, Status> {
+    /// Its metadata.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// Some fields of its spec.
+    #[serde(default)]
+    pub spec: Spec,
+    /// Some fields of its status.
+    #[serde(default)]
+    pub status: Status,
+}
+
+/// A live object of any child kind.
+pub type Live = Thin<LiveSpec, LiveStatus>;
+
+/// The part of a spec that others may set.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LiveSpec {
+    /// Number of pods of a Deployment.
+    pub replicas: Option<i32>,
+}
+
+/// The state of an object, over all kinds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub struct LiveStatus {
+    pub observed_generation: Option<i64>,
+    pub replicas: Option<i32>,
+    pub ready_replicas: Option<i32>,
+    pub updated_replicas: Option<i32>,
+    pub available_replicas: Option<i32>,
+    pub current_replicas: Option<i32>,
+    pub desired_replicas: Option<i32>,
+    pub disruptions_allowed: Option<i32>,
+    pub current_healthy: Option<i32>,
+    pub desired_healthy: Option<i32>,
+    pub expected_pods: Option<i32>,
+    pub conditions: Vec<LiveCondition>,
+    pub parents: Vec<LiveParent>,
+    pub load_balancer: Option<LiveLoadBalancer>,
+    pub not_after: Option<String>,
+}
+
+/// A condition as every kind writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub struct LiveCondition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+    pub observed_generation: Option<i64>,
+    pub last_transition_time: Option<String>,
+}
+
+/// A Gateway's word on a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names are those of Gateway API")]
+pub struct LiveParent {
+    pub controller_name: String,
+    pub conditions: Vec<LiveCondition>,
+}
+
+/// Addresses of an Ingress.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default)]
+pub struct LiveLoadBalancer {
+    /// One entry an address.
+    pub ingress: Vec<BTreeMap<String, serde_json::Value>>,
+}
+
+/// What health needs of an object, as the index keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub enum Health {
+    /// The kind has no state of its own.
+    #[default]
+    None,
+    /// A Deployment.
+    Workload(Box<Workload>),
+    /// A `HorizontalPodAutoscaler`.
+    Autoscaler {
+        current: i32,
+        desired: i32,
+        conditions: Vec<LiveCondition>,
+    },
+    /// A `PodDisruptionBudget`.
+    Budget {
+        observed_generation: i64,
+        allowed: i32,
+        healthy: i32,
+        desired: i32,
+        expected: i32,
+    },
+    /// An Ingress.
+    Ingress { addresses: usize },
+    /// An `HTTPRoute`.
+    Route { parents: Vec<LiveParent> },
+    /// A Certificate.
+    Certificate {
+        not_after: Option<String>,
+        conditions: Vec<LiveCondition>,
+    },
+}
+
+/// The state of a Deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workload {
+    /// Pods wanted.
+    pub replicas: i32,
+    /// Who owns `spec.replicas` in managedFields.
+    pub replicas_owner: ReplicasOwner,
+    /// Generation that the controller has seen.
+    pub observed_generation: i64,
+    /// Pods that exist.
+    pub total: i32,
+    /// Pods ready.
+    pub ready: i32,
+    /// Pods of the wanted version.
+    pub updated: i32,
+    /// Pods available.
+    pub available: i32,
+    /// Conditions.
+    pub conditions: Vec<LiveCondition>,
+}
+
+/// Who owns the number of replicas of a Deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplicasOwner {
+    /// Nobody: the value is the server's default.
+    #[default]
+    Nobody,
+    /// Our main manager: leaving the field out of a manifest would reset it to 1.
+    Us,
+    /// Somebody else, such as an autoscaler, a person, or our hand-over manager.
+    Other,
+}
+
+impl LiveCondition {
+    /// The condition of a type.
+    #[must_use]
+    pub fn find<'a>(conditions: &'a [Self], type_: &str) -> Option<&'a Self> {
+        conditions.iter().find(|condition| condition.type_ == type_)
+    }
+}
+
+impl<Spec, Status> Resource for Thin<Spec, Status> {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(kind: &ApiResource) -> Cow<'_, str> {
+        kind.kind.as_str().into()
+    }
+
+    fn group(kind: &ApiResource) -> Cow<'_, str> {
+        kind.group.as_str().into()
+    }
+
+    fn version(kind: &ApiResource) -> Cow<'_, str> {
+        kind.version.as_str().into()
+    }
+
+    fn api_version(kind: &ApiResource) -> Cow<'_, str> {
+        kind.api_version.as_str().into()
+    }
+
+    fn plural(kind: &ApiResource) -> Cow<'_, str> {
+        kind.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}

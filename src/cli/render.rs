@@ -1,0 +1,91 @@
+//! `portal-operator render`: every object that the operator would apply, without a cluster.
+
+use std::collections::BTreeSet;
+
+use super::portals::{self, FileError};
+use crate::{
+    api::PortalPlatform,
+    children::{self, Manifest},
+    plan::{self, Facts, SpecProblem},
+    settings::{CapabilityName, RenderSettings},
+};
+
+/// Why nothing can be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The spec.
+    #[error("PortalPlatform {name} cannot be carried out: {problems}")]
+    Spec {
+        /// The portal.
+        name: String,
+        /// Fields and remedies.
+        problems: String,
+    },
+    /// The output.
+    #[error("failed to write YAML")]
+    Yaml(#[from] serde_yaml_ng::Error),
+}
+
+/// The objects as a YAML stream.
+///
+/// # Errors
+/// [`RenderError`], which names the file, or the field of the spec.
+pub fn text(settings: &RenderSettings) -> Result<String, RenderError> {
+    let capabilities: BTreeSet<_> = settings.capabilities.iter().copied().collect();
+    let mut text = String::new();
+    for portal in portals::read(&settings.file, &settings.namespace)? {
+        for manifest in manifests(&portal, &capabilities, !settings.first_start)? {
+            text.push_str("---\n");
+            text.push_str(&serde_yaml_ng::to_string(&manifest.body)?);
+        }
+    }
+    Ok(text)
+}
+
+/// The objects of one portal, with its first start over or not.
+///
+/// # Errors
+/// [`RenderError::Spec`].
+pub fn manifests(
+    portal: &PortalPlatform,
+    capabilities: &BTreeSet<CapabilityName>,
+    started: bool,
+) -> Result<Vec<Manifest>, RenderError> {
+    let problems = |problems: Vec<SpecProblem>| RenderError::Spec {
+        name: portal.metadata.name.clone().unwrap_or_default(),
+        problems: problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.field, problem.message))
+            .collect::<Vec<_>>()
+            .join("; "),
+    };
+    let first = plan::plan(portal, &Facts::default()).map_err(problems)?;
+    let facts = Facts {
+        started: if started {
+            first
+                .components
+                .iter()
+                .map(|component| component.name.clone())
+                .collect()
+        } else {
+            BTreeSet::new()
+        },
+        session_persistence: capabilities.contains(&CapabilityName::GatewayExperimental),
+        ..Facts::default()
+    };
+    let plan = plan::plan(portal, &facts).map_err(problems)?;
+    Ok(children::manifests(&plan)
+        .into_iter()
+        .filter(|manifest| match manifest.kind.group {
+            "gateway.networking.k8s.io" => {
+                capabilities.contains(&CapabilityName::Gateway)
+                    || capabilities.contains(&CapabilityName::GatewayExperimental)
+            }
+            "cert-manager.io" => capabilities.contains(&CapabilityName::CertManager),
+            _ => true,
+        })
+        .collect())
+}

@@ -1,0 +1,4 @@
+//! The parts of other projects' APIs that the operator writes, cut by hand from their CRDs.
+
+pub mod cert_manager;
+pub mod gateway;

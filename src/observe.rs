@@ -1,0 +1,239 @@
+//! What is known of the world, as data: one [`Observation`] a child, a few facts of each pod and node. Never the objects.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::{
+    children::live::{Health, Workload},
+    digest::digest_u64,
+    plan::identity::MANAGER,
+};
+
+/// A child as the cluster last showed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// Uid of the object.
+    pub uid: Box<str>,
+    /// Version of the object; grows with every change.
+    pub resource_version: u64,
+    /// Generation of its spec; 0 for kinds without.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Uid of its controller owner.
+    pub owner: Option<Box<str>>,
+    /// Hash of our own managedFields entry without its time; 0 if there is none. The server takes a field out of the entry
+    /// when somebody else changes it, so the hash tells of drift without a look at the fields.
+    pub owned: u64,
+    /// What matters of its state.
+    pub health: Health,
+}
+
+impl Observation {
+    /// Reads an object's metadata.
+    #[must_use]
+    pub fn new(metadata: &ObjectMeta, health: Health) -> Self {
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default().into(),
+            resource_version: resource_version(metadata),
+            generation: metadata.generation.unwrap_or(0),
+            deleting: metadata.deletion_timestamp.is_some(),
+            owner: controller(metadata).map(|(_, uid)| uid.into()),
+            owned: owned(metadata),
+            health,
+        }
+    }
+
+    /// The state of a Deployment.
+    #[must_use]
+    pub fn workload(&self) -> Option<&Workload> {
+        match &self.health {
+            Health::Workload(workload) => Some(workload),
+            _ => None,
+        }
+    }
+}
+
+/// The resource version as a number; 0 if it is none.
+#[must_use]
+pub fn resource_version(metadata: &ObjectMeta) -> u64 {
+    metadata
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Kind and uid of the controller owner.
+#[must_use]
+pub fn controller(metadata: &ObjectMeta) -> Option<(&str, &str)> {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|reference| reference.controller == Some(true))
+        .map(|reference| (reference.kind.as_str(), reference.uid.as_str()))
+}
+
+/// Hash of what we own of an object; 0 if nothing.
+#[must_use]
+pub fn owned(metadata: &ObjectMeta) -> u64 {
+    metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .find(|entry| {
+            entry.manager.as_deref() == Some(MANAGER)
+                && entry.operation.as_deref() == Some("Apply")
+                && entry.subresource.is_none()
+        })
+        .and_then(|entry| entry.fields_v1.as_ref())
+        .map_or(0, |fields| digest_u64(&fields.0))
+}
+
+/// A pod of a portal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Name.
+    pub name: Box<str>,
+    /// Component.
+    pub component: Box<str>,
+    /// Version of its template.
+    pub template: Box<str>,
+    /// Node, once scheduled.
+    pub node: Option<Box<str>>,
+    /// Whether it serves.
+    pub ready: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// What keeps it from serving.
+    pub trouble: Option<PodTrouble>,
+}
+
+/// What keeps a pod from serving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodTrouble {
+    /// No node takes it; the scheduler's words.
+    Unschedulable(Box<str>),
+    /// The container cannot start.
+    Waiting {
+        /// The kubelet's word for it.
+        reason: Box<str>,
+        /// The kubelet's sentence.
+        message: Box<str>,
+    },
+    /// The container ends again and again.
+    Crashing {
+        /// Exit code of the last run.
+        exit_code: i32,
+        /// Such as `OOMKilled` or `Error`.
+        reason: Box<str>,
+        /// Number of restarts.
+        restarts: i32,
+    },
+    /// The container runs, but the startup check has not succeeded yet.
+    Starting,
+    /// The container runs, but the readiness check fails.
+    NotReady,
+    /// The pod ended and will not come back, such as `Evicted`.
+    Failed(Box<str>),
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Zone, if it is labelled with one.
+    pub zone: Option<Box<str>>,
+    /// Whether it is ready and not cordoned.
+    pub usable: bool,
+    /// Taints that keep pods away: key, value, effect.
+    pub taints: Vec<(Box<str>, Box<str>, Box<str>)>,
+    /// Labels, for node selectors.
+    pub labels: BTreeMap<Box<str>, Box<str>>,
+}
+
+/// What is known of the API of a child kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiState {
+    /// Its objects are known.
+    Synced,
+    /// The cluster does not have it.
+    Absent,
+    /// Its objects cannot be read, and why.
+    Blocked(String),
+}
+
+/// Key of a child within its portal: kind and name.
+pub type ChildKey = (&'static str, String);
+
+/// All that is known about one portal.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Children that carry the label of the portal.
+    pub children: BTreeMap<ChildKey, Arc<Observation>>,
+    /// Pods of the portal.
+    pub pods: Vec<Arc<Pod>>,
+    /// Nodes by name; `None` without permission.
+    pub nodes: Option<Arc<BTreeMap<Box<str>, Node>>>,
+    /// Pod security level that the namespace enforces; `None` without permission.
+    pub pod_security: Option<Box<str>>,
+    /// The API of each child kind; a kind that is not listed is synced.
+    pub apis: BTreeMap<&'static str, ApiState>,
+    /// Whether HTTPRoute has `sessionPersistence`.
+    pub session_persistence: bool,
+    /// Versions of the Secrets and ConfigMaps of the namespace whose change rolls the pods that use them.
+    pub reload: BTreeMap<ChildKey, u64>,
+}
+
+impl World {
+    /// The state of a kind's API.
+    #[must_use]
+    pub fn api(&self, kind: &str) -> &ApiState {
+        self.apis.get(kind).unwrap_or(&ApiState::Synced)
+    }
+
+    /// A child of the portal.
+    #[must_use]
+    pub fn child(&self, kind: &'static str, name: &str) -> Option<&Observation> {
+        self.children
+            .get(&(kind, name.to_owned()))
+            .map(Arc::as_ref)
+    }
+
+    /// The Deployment of a component.
+    #[must_use]
+    pub fn workload(&self, object_name: &str) -> Option<(&Observation, &Workload)> {
+        let observation = self.child("Deployment", object_name)?;
+        Some((observation, observation.workload()?))
+    }
+
+    /// Pods of a component that are not being deleted.
+    pub fn pods_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Pod> {
+        self.pods
+            .iter()
+            .map(Arc::as_ref)
+            .filter(move |pod| &*pod.component == component && !pod.deleting)
+    }
+
+    /// Components that have had a ready pod, as far as the live objects tell: one is ready now, or its autoscaler exists,
+    /// which is made only afterwards.
+    #[must_use]
+    pub fn started<'a>(
+        &self,
+        components: impl Iterator<Item = (&'a str, String)>,
+    ) -> BTreeSet<String> {
+        components
+            .filter(|(_, object_name)| {
+                self.child("HorizontalPodAutoscaler", object_name).is_some()
+                    || self
+                        .workload(object_name)
+                        .is_some_and(|(_, workload)| workload.ready >= 1)
+            })
+            .map(|(component, _)| component.to_owned())
+            .collect()
+    }
+}

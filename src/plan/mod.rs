@@ -1,0 +1,268 @@
+//! From what the user wrote to what shall be: the plan leaves no choice open, and whatever can fail fails here.
+//!
+//! Pure: no client, no clock, no environment. One policy area a file.
+
+pub mod availability;
+pub mod config;
+pub mod exposure;
+pub mod identity;
+pub mod isolation;
+pub mod preset;
+pub mod profile;
+pub mod scaling;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements};
+use serde::Serialize;
+
+pub use self::{
+    availability::Placement,
+    exposure::{Exposure, Route, TlsSource},
+    identity::Identity,
+    isolation::Isolation,
+    scaling::{Autoscaling, Replicas},
+};
+use crate::{
+    api::spec::{self, Affinity, ConfigFile, PortalPlatform, Profile},
+    digest::digest,
+};
+
+/// What the plan must know of the world besides the spec.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Components that have had a ready pod: their first start is over.
+    pub started: BTreeSet<String>,
+    /// Whether HTTPRoute has `sessionPersistence` (experimental channel of Gateway API).
+    pub session_persistence: bool,
+    /// Versions of the Secrets and ConfigMaps whose change rolls the pods that use them, by kind and name.
+    pub reload: BTreeMap<(&'static str, String), u64>,
+}
+
+/// Something in the spec that cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecProblem {
+    /// Path of the field, such as `spec.components[api].resources`.
+    pub field: String,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+/// Everything the portal consists of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Names and labels.
+    pub identity: Identity,
+    /// Profile in force.
+    pub profile: Profile,
+    /// Programs, in the order of the spec.
+    pub components: Vec<Component>,
+    /// Names of the pull secrets.
+    pub image_pull_secrets: Vec<String>,
+    /// Annotations of the ServiceAccount.
+    pub service_account_annotations: BTreeMap<String, String>,
+    /// Text of the application's configuration file, if there is one.
+    pub app_config: Option<String>,
+    /// How the portal is reached.
+    pub exposure: Exposure,
+    /// `true`: nothing may be written.
+    #[serde(skip)]
+    pub suspended: bool,
+}
+
+/// One program.
+#[derive(Clone, Debug, Serialize)]
+pub struct Component {
+    /// Name in the portal.
+    pub name: String,
+    /// Name of its objects, `<portal>-<component>`.
+    pub object_name: String,
+    /// Container image.
+    pub image: String,
+    /// Port of the program.
+    pub port: u16,
+    /// Whether the portal is down when this component is.
+    pub critical: bool,
+    /// Entrypoint; empty: the image's.
+    pub command: Vec<String>,
+    /// Arguments; empty: the image's.
+    pub args: Vec<String>,
+    /// Variables set by the operator, kept in a ConfigMap that every other source of variables overrides.
+    pub environment: BTreeMap<String, String>,
+    /// The user's sources of variables.
+    pub env_from: Vec<EnvFromSource>,
+    /// The user's variables.
+    pub env: Vec<EnvVar>,
+    /// Folders mounted from ConfigMaps and Secrets.
+    pub files: Vec<ConfigFile>,
+    /// Requests and limits.
+    pub resources: ResourceRequirements,
+    /// Number of pods.
+    pub replicas: Replicas,
+    /// `true`: the first start is not over, and no second pod may run beside the first.
+    #[serde(skip)]
+    pub first_start: bool,
+    /// Where the pods run.
+    pub placement: Placement,
+    /// Whether a disruption budget protects the pods.
+    pub disruption_budget: bool,
+    /// Health checks.
+    pub probes: preset::Probes,
+    /// How a pod ends.
+    pub shutdown: preset::Shutdown,
+    /// Numeric user, where the image names its own by a name that Kubernetes cannot check.
+    pub run_as_user: Option<i64>,
+    /// Session affinity, for components with WebSockets.
+    pub web_socket: Option<Affinity>,
+    /// Network rules; `None`: open.
+    pub isolation: Option<Isolation>,
+    /// Versions of the Secrets and ConfigMaps that it uses and whose change rolls its pods.
+    #[serde(skip)]
+    pub reload: Vec<u64>,
+}
+
+impl Component {
+    /// Digest over all configuration that a running pod has read, so that a change rolls the pods.
+    #[must_use]
+    pub fn config_digest(&self, app_config: Option<&str>) -> String {
+        digest(&(&self.environment, app_config, &self.reload))
+    }
+}
+
+impl Plan {
+    /// Digest of the plan, the same for the same spec and the same release of the operator, whatever state the portal
+    /// is in.
+    #[must_use]
+    pub fn revision(&self) -> String {
+        digest(self)
+    }
+}
+
+/// Resolves a portal.
+///
+/// # Errors
+/// Every [`SpecProblem`] of the spec, not only the first.
+pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProblem>> {
+    let spec = &portal.spec;
+    let mut problems = Vec::new();
+    let identity = Identity::of(portal, &mut problems);
+    let profile = spec.profile.unwrap_or_default();
+    let declared = declared_components(spec, &mut problems);
+    let exposure = exposure::plan(spec, &identity, &declared, facts);
+    let app_config = config::app_config(spec, &mut problems);
+    check_waivers(spec, &mut problems);
+
+    let components = declared
+        .iter()
+        .map(|component| {
+            let preset = spec.preset.unwrap_or_default();
+            let defaults = preset::defaults(preset);
+            let resources =
+                preset::resources(spec.size.unwrap_or_default(), component, &mut problems);
+            let replicas = scaling::plan(profile, component);
+            let probes = preset::probes(&defaults, component, &mut problems);
+            let shutdown = preset::shutdown(preset, &probes);
+            let (command, args) =
+                config::command(preset, component, spec.config.as_ref(), app_config.is_some());
+            Component {
+                name: component.name.clone(),
+                object_name: identity.object_name(&component.name),
+                image: component.image.clone(),
+                port: component.port.unwrap_or(defaults.port),
+                critical: component.critical.unwrap_or(true),
+                command,
+                args,
+                environment: config::environment(&config::Sources {
+                    preset,
+                    component,
+                    declared: &declared,
+                    identity: &identity,
+                    url: exposure.url.as_deref(),
+                    memory_limit: preset::memory_limit(&resources),
+                    has_app_config: app_config.is_some(),
+                }),
+                env_from: config::env_from(component),
+                env: config::env(component),
+                files: spec.config.iter().flat_map(|c| c.files.clone()).collect(),
+                first_start: defaults.first_start_gate && !facts.started.contains(&component.name),
+                placement: availability::placement(profile, component),
+                disruption_budget: availability::wants_budget(&replicas),
+                probes,
+                shutdown,
+                run_as_user: defaults.run_as_user,
+                web_socket: component
+                    .web_socket
+                    .as_ref()
+                    .map(|socket| socket.affinity.unwrap_or_default()),
+                isolation: isolation::plan(spec, profile, &exposure, component),
+                reload: config::reload(component, spec.config.as_ref(), &facts.reload),
+                replicas,
+                resources,
+            }
+        })
+        .collect();
+
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Plan {
+        identity,
+        profile,
+        components,
+        image_pull_secrets: spec
+            .image_pull_secrets
+            .iter()
+            .map(|secret| secret.name.clone())
+            .collect(),
+        service_account_annotations: spec
+            .security
+            .as_ref()
+            .map(|security| security.service_account_annotations.clone())
+            .unwrap_or_default(),
+        app_config,
+        exposure,
+        suspended: spec.suspend.unwrap_or(false),
+    })
+}
+
+/// The components as if all were written out: `image` is short for one named `app`, exposed at `/` if there is a host.
+fn declared_components(
+    spec: &spec::PortalPlatformSpec,
+    problems: &mut Vec<SpecProblem>,
+) -> Vec<spec::Component> {
+    match (&spec.image, spec.components.is_empty()) {
+        (Some(image), true) => vec![spec::Component {
+            name: "app".into(),
+            image: image.clone(),
+            path: spec.host.as_ref().map(|_| "/".into()),
+            ..spec::Component::default()
+        }],
+        (None, false) => spec.components.clone(),
+        _ => {
+            problems.push(SpecProblem {
+                field: "spec.image".into(),
+                message: "set either image (one component) or components".into(),
+            });
+            Vec::new()
+        }
+    }
+}
+
+fn check_waivers(spec: &spec::PortalPlatformSpec, problems: &mut Vec<SpecProblem>) {
+    for exception in &spec.policies {
+        if exception
+            .waiver
+            .until
+            .parse::<k8s_openapi::jiff::Timestamp>()
+            .is_err()
+        {
+            problems.push(SpecProblem {
+                field: format!("spec.policies[{}].waiver.until", exception.name.as_str()),
+                message: format!(
+                    "{:?} is no point in time; write it as 2027-03-31T00:00:00Z",
+                    exception.waiver.until
+                ),
+            });
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The pipeline, for one portal: observe, plan, converge, apply, assess, publish.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Client, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{controller::Action, events::Recorder},
+};
+
+use crate::{
+    api::{
+        spec::PortalPlatform,
+        status::{ConditionType, PortalPlatformStatus, Verdict},
+    },
+    apply::{self, Writer},
+    assess::{self, Assessed},
+    children,
+    converge::{self, Memory},
+    error::Disposition,
+    observe::{World, resource_version},
+    outcome::Outcome,
+    plan::{self, Facts, Plan, SpecProblem},
+    publish::{self, News},
+    runtime::{
+        backoff::PortalBackoff,
+        index::Index,
+        metrics::{Metrics, PolicySample, ReconcileResult},
+        queue::PortalKey,
+    },
+};
+
+/// A portal, or why it cannot be read.
+pub type Guarded = DeserializeGuard<PortalPlatform>;
+
+/// Pause after which something that only a person can mend is looked at again.
+const USER_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a reconcile needs.
+pub struct Context {
+    /// Client for everything that writes.
+    pub client: Client,
+    /// What is known of the cluster.
+    pub index: Arc<Index>,
+    /// Figures.
+    pub metrics: Metrics,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// Delays of portals whose requests fail.
+    pub backoff: PortalBackoff,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+    /// What was last done for each portal.
+    pub memories: Mutex<HashMap<PortalKey, PortalMemory>>,
+}
+
+/// What was last done for a portal.
+#[derive(Clone, Debug, Default)]
+pub struct PortalMemory {
+    /// Which portal: one that was created anew begins anew.
+    uid: String,
+    /// Its children as they were last applied.
+    applied: Memory,
+    /// Its status as it was last written, and the version of the portal since.
+    published: Option<(u64, PortalPlatformStatus)>,
+    /// When that was.
+    written_at: Option<Timestamp>,
+}
+
+impl Context {
+    fn memories(&self) -> MutexGuard<'_, HashMap<PortalKey, PortalMemory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an event about a portal is more than the echo of our own status write.
+    pub fn is_news(&self, portal: &Guarded) -> bool {
+        let key = PortalKey::new(&portal.namespace().unwrap_or_default(), &portal.name_any());
+        let memories = self.memories();
+        let Some((_, published)) = memories.get(&key).and_then(|m| m.published.as_ref()) else {
+            return true;
+        };
+        let meta = portal.meta();
+        let same_spec = meta.generation == Some(published.observed_generation)
+            && meta.deletion_timestamp.is_none()
+            && memories.get(&key).map(|m| m.uid.as_str()) == meta.uid.as_deref();
+        let same_status = portal
+            .0
+            .as_ref()
+            .is_ok_and(|portal| portal.status.as_ref() == Some(published));
+        !(same_spec && same_status)
+    }
+
+    /// Forgets a portal that is gone.
+    pub fn forget(&self, key: &PortalKey) {
+        self.memories().remove(key);
+        self.backoff.forget(&key.namespace, &key.name);
+        self.metrics.forget_portal(&key.namespace, &key.name);
+    }
+}
+
+/// Brings one portal nearer to its spec, and says when to come back if nothing wakes us before.
+pub async fn reconcile(
+    portal: Arc<Guarded>,
+    context: Arc<Context>,
+) -> (ReconcileResult, Action) {
+    let key = PortalKey::new(&portal.namespace().unwrap_or_default(), &portal.name_any());
+    if portal.meta().deletion_timestamp.is_some() {
+        return (ReconcileResult::Success, Action::await_change());
+    }
+    let mut memory = context.memories().remove(&key).unwrap_or_default();
+    let uid = portal.uid().unwrap_or_default();
+    if memory.uid != uid {
+        memory = PortalMemory {
+            uid,
+            ..PortalMemory::default()
+        };
+    }
+    let pass = match &portal.0 {
+        Ok(portal) => {
+            let portal = with_latest_status(portal, &memory);
+            run(&portal, &key, &context, &mut memory).await
+        }
+        Err(invalid) => unreadable(invalid, &memory, (context.clock)()),
+    };
+    let wait = publish(&pass, &key, &context, &mut memory).await;
+    context.memories().insert(key, memory);
+    (
+        result(&pass),
+        wait.map_or_else(Action::await_change, Action::requeue),
+    )
+}
+
+/// How a pass ended, for the figures.
+fn result(pass: &Pass) -> ReconcileResult {
+    match apply::disposition(&pass.outcomes) {
+        Some(Disposition::Retry { .. }) => ReconcileResult::Error,
+        Some(Disposition::UserMustAct) => ReconcileResult::Problem,
+        None => {
+            let ready = pass.assessed.status.conditions.iter().any(|condition| {
+                condition.type_ == ConditionType::Ready && condition.status == Verdict::True
+            });
+            if ready {
+                ReconcileResult::Success
+            } else {
+                ReconcileResult::Waiting
+            }
+        }
+    }
+}
+
+/// The result of a pass, before it is published.
+struct Pass {
+    metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    before: PortalPlatformStatus,
+    assessed: Assessed,
+    outcomes: Vec<Outcome>,
+}
+
+/// The portal with the status that we wrote last, where its watch has not brought it yet.
+fn with_latest_status(portal: &PortalPlatform, memory: &PortalMemory) -> PortalPlatform {
+    let mut portal = portal.clone();
+    if let Some((version, status)) = &memory.published
+        && resource_version(&portal.metadata) < *version
+    {
+        portal.status = Some(status.clone());
+    }
+    portal
+}
+
+async fn run(
+    portal: &PortalPlatform,
+    key: &PortalKey,
+    context: &Context,
+    memory: &mut PortalMemory,
+) -> Pass {
+    let before = portal.status.clone().unwrap_or_default();
+    let world = context.index.world(key);
+    let (assessed, outcomes) = match resolve(portal, &world) {
+        Err(problems) => (
+            assess::invalid(portal, &problems, (context.clock)()),
+            Vec::new(),
+        ),
+        Ok(plan) => {
+            let outcomes = converge(portal, &plan, &world, context, memory).await;
+            // Our writes are in the index by now.
+            let world = if outcomes.is_empty() {
+                world
+            } else {
+                context.index.world(key)
+            };
+            let applied = converge::applied_digest(&memory.applied);
+            let applied = if plan.suspended {
+                before.applied.clone().unwrap_or_default()
+            } else {
+                applied
+            };
+            let assessed = assess::assess(
+                portal,
+                &plan,
+                &world,
+                &outcomes,
+                applied,
+                (context.clock)(),
+            );
+            (assessed, outcomes)
+        }
+    };
+    Pass {
+        metadata: portal.metadata.clone(),
+        before,
+        assessed,
+        outcomes,
+    }
+}
+
+/// The plan for a portal in the world as it is.
+fn resolve(portal: &PortalPlatform, world: &World) -> Result<Plan, Vec<SpecProblem>> {
+    let status = portal.status.clone().unwrap_or_default();
+    // Which components have started is asked of a first plan, which names their objects.
+    let first = plan::plan(portal, &Facts::default())?;
+    plan::plan(
+        portal,
+        &Facts {
+            started: assess::started(&status, &first, world),
+            session_persistence: world.session_persistence,
+            reload: world.reload.clone(),
+        },
+    )
+}
+
+async fn converge(
+    portal: &PortalPlatform,
+    plan: &Plan,
+    world: &World,
+    context: &Context,
+    memory: &mut PortalMemory,
+) -> Vec<Outcome> {
+    if plan.suspended {
+        return Vec::new();
+    }
+    let manifests = children::manifests(plan);
+    if memory.applied.is_empty() {
+        let digest = portal
+            .status
+            .as_ref()
+            .and_then(|status| status.applied.as_deref());
+        memory.applied = converge::recall(&manifests, world, digest);
+    }
+    let portal_uid = plan.identity.uid.as_str();
+    let actions = converge::converge(manifests, world, &memory.applied, portal_uid);
+    let wanted: std::collections::BTreeSet<_> =
+        actions.iter().map(|action| action.key.clone()).collect();
+    memory.applied.retain(|key, _| wanted.contains(key));
+    let writer = Writer {
+        client: &context.client,
+        index: &context.index,
+        metrics: &context.metrics,
+        namespace: &plan.identity.namespace,
+        portal_uid,
+    };
+    apply::apply(&writer, actions, &mut memory.applied).await
+}
+
+/// The status of a portal that cannot be read, such as one stored under an older CRD.
+fn unreadable(
+    invalid: &kube::core::error_boundary::InvalidObject,
+    memory: &PortalMemory,
+    now: Timestamp,
+) -> Pass {
+    let before = memory
+        .published
+        .as_ref()
+        .map(|(_, status)| status.clone())
+        .unwrap_or_default();
+    let mut portal = PortalPlatform::new("", crate::api::spec::PortalPlatformSpec::default());
+    portal.metadata = invalid.metadata.clone();
+    portal.status = Some(before.clone());
+    let problem = SpecProblem {
+        field: "spec".into(),
+        message: format!("cannot be read: {}; correct the field named", invalid.error),
+    };
+    Pass {
+        metadata: invalid.metadata.clone(),
+        before,
+        assessed: assess::invalid(&portal, &[problem], now),
+        outcomes: Vec::new(),
+    }
+}
+
+/// Writes what is new and says when to come back.
+async fn publish(
+    pass: &Pass,
+    key: &PortalKey,
+    context: &Context,
+    memory: &mut PortalMemory,
+) -> Option<Duration> {
+    let status = &pass.assessed.status;
+    let now = (context.clock)();
+    sample(context, key, status);
+    let mut due = pass.assessed.recheck;
+    let news = publish::news(&pass.before, status);
+    let postponed = (news == News::Progress)
+        .then(|| publish::progress_due(memory.written_at, now))
+        .flatten();
+    let mut failed = None;
+    if let Some(postponed) = postponed {
+        due = due.into_iter().chain([postponed]).min();
+    } else if news != News::None {
+        match publish::write(&context.client, &pass.metadata, status).await {
+            Ok(version) => {
+                memory.published = Some((version, status.clone()));
+                memory.written_at = Some(now);
+                log_transition(key, &pass.before, status);
+                let mut reference = portal_reference(&pass.metadata);
+                reference.resource_version = None;
+                let events = publish::events(&pass.before, status);
+                publish::publish_events(&context.recorder, &reference, events).await;
+            }
+            Err(failure) => {
+                tracing::warn!(reason = failure.reason, message = failure.message, "status not written");
+                failed = Some(failure.disposition);
+            }
+        }
+    }
+    let wake = due.map(|due| {
+        let wait = due.duration_since(now).max(k8s_openapi::jiff::SignedDuration::ZERO);
+        // A little late is sure to be past the moment; timers far ahead are asked again in a day.
+        Duration::try_from(wait).unwrap_or_default().min(Duration::from_secs(86_400))
+            + Duration::from_millis(20)
+    });
+    let retry = apply::disposition(&pass.outcomes).or(failed).map(|disposition| match disposition {
+        Disposition::UserMustAct => USER_PAUSE,
+        Disposition::Retry { after } => context
+            .backoff
+            .next(&key.namespace, &key.name)
+            .max(after.unwrap_or_default()),
+    });
+    if retry.is_none() {
+        context.backoff.forget(&key.namespace, &key.name);
+    }
+    wake.into_iter().chain(retry).min()
+}
+
+fn portal_reference(
+    metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+) -> k8s_openapi::api::core::v1::ObjectReference {
+    k8s_openapi::api::core::v1::ObjectReference {
+        api_version: Some(PortalPlatform::api_version(&()).into_owned()),
+        kind: Some(PortalPlatform::kind(&()).into_owned()),
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        uid: metadata.uid.clone(),
+        ..Default::default()
+    }
+}
+
+fn log_transition(key: &PortalKey, before: &PortalPlatformStatus, after: &PortalPlatformStatus) {
+    let ready = |status: &PortalPlatformStatus| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == ConditionType::Ready)
+            .map(|condition| (condition.status, condition.reason.clone(), condition.message.clone()))
+    };
+    let (was, is) = (ready(before), ready(after));
+    if was.as_ref().map(|was| (&was.0, &was.1)) != is.as_ref().map(|is| (&is.0, &is.1))
+        && let Some((status, reason, message)) = is
+    {
+        tracing::info!(
+            namespace = key.namespace,
+            portal = key.name,
+            ready = status.as_str(),
+            reason,
+            message,
+            "portal changed"
+        );
+    }
+}
+
+fn sample(context: &Context, key: &PortalKey, status: &PortalPlatformStatus) {
+    let ready = status.conditions.iter().any(|condition| {
+        condition.type_ == ConditionType::Ready && condition.status == Verdict::True
+    });
+    let policies = status
+        .policies
+        .iter()
+        .map(|policy| PolicySample {
+            policy: policy.name.as_str(),
+            verdict: policy.status,
+            observed: None,
+        })
+        .collect();
+    context
+        .metrics
+        .portal(&key.namespace, &key.name, ready, policies);
+}

@@ -1,0 +1,425 @@
+//! What the watches know of the cluster, kept as [`Observation`]s and small facts, never as objects.
+//!
+//! A change that alters what is known queues the portals it concerns; one that does not is dropped here.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kube::{ResourceExt, runtime::watcher::Event};
+
+use super::{
+    facts::{self, LiveNode, LivePod},
+    queue::{PortalKey, Queue},
+};
+use crate::{
+    children::{Child, live::Live},
+    observe::{ApiState, ChildKey, Node, Observation, Pod, World},
+    plan::identity::NAME_LABEL,
+};
+
+/// Everything that is known of the cluster.
+#[derive(Debug)]
+pub struct Index {
+    state: Mutex<State>,
+    queue: Queue,
+    settled: tokio::sync::Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Children by namespace, kind and name. Names begin with the portal's, so a portal's children are found by range.
+    children: HashMap<String, BTreeMap<ChildKey, Entry>>,
+    /// Pods by namespace, portal and name.
+    pods: HashMap<String, BTreeMap<(Box<str>, Box<str>), Arc<Pod>>>,
+    nodes: Option<Arc<BTreeMap<Box<str>, Node>>>,
+    namespaces: Option<HashMap<String, Box<str>>>,
+    /// Versions of the Secrets and ConfigMaps whose change rolls pods: namespace → kind and name → version.
+    reload: HashMap<String, BTreeMap<ChildKey, u64>>,
+    apis: HashMap<&'static str, ApiState>,
+    session_persistence: bool,
+    /// Counts our own writes, so that a list that was read before one of them does not undo it.
+    clock: u64,
+    /// Lists under way, by kind and scope.
+    lists: HashMap<(&'static str, Option<String>), List>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    portal: Arc<str>,
+    observation: Arc<Observation>,
+    written: u64,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    began: u64,
+    seen: HashSet<(String, String)>,
+}
+
+impl Index {
+    /// An empty index that queues portals in `queue`.
+    #[must_use]
+    pub fn new(queue: Queue) -> Self {
+        Self {
+            state: Mutex::default(),
+            queue,
+            settled: tokio::sync::Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock was held leaves at worst one observation out; the next event brings it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that is known of one portal.
+    #[must_use]
+    pub fn world(&self, key: &PortalKey) -> World {
+        let state = self.lock();
+        let mut children = BTreeMap::new();
+        if let Some(all) = state.children.get(&key.namespace) {
+            for child in crate::children::REGISTRY {
+                let kind = child.kind().kind;
+                let first = Bound::Included((kind, key.name.clone()));
+                let of_portal = all
+                    .range((first, Bound::Unbounded))
+                    .take_while(|((k, name), _)| *k == kind && name.starts_with(&key.name))
+                    .filter(|(_, child)| *child.portal == *key.name);
+                children.extend(
+                    of_portal.map(|(key, child)| (key.clone(), child.observation.clone())),
+                );
+            }
+        }
+        let pods = state.pods.get(&key.namespace).map_or_else(Vec::new, |all| {
+            let portal: Box<str> = key.name.as_str().into();
+            all.range((portal.clone(), "".into())..)
+                .take_while(|((name, _), _)| *name == portal)
+                .map(|(_, pod)| pod.clone())
+                .collect()
+        });
+        World {
+            children,
+            pods,
+            nodes: state.nodes.clone(),
+            pod_security: state.namespaces.as_ref().map(|namespaces| {
+                namespaces
+                    .get(&key.namespace)
+                    .cloned()
+                    .unwrap_or_default()
+            }),
+            apis: state
+                .apis
+                .iter()
+                .map(|(kind, api)| (*kind, api.clone()))
+                .collect(),
+            session_persistence: state.session_persistence,
+            reload: state
+                .reload
+                .get(&key.namespace)
+                .cloned()
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Takes an event of the watch of a child kind. `scope` is the namespace of the watch, if it has one.
+    pub fn child_event(&self, child: &'static dyn Child, scope: Option<&str>, event: Event<Live>) {
+        let kind = child.kind().kind;
+        let list_key = (kind, scope.map(str::to_owned));
+        let mut state = self.lock();
+        match event {
+            Event::Init => {
+                let began = state.clock;
+                let seen = HashSet::new();
+                state.lists.insert(list_key, List { began, seen });
+            }
+            Event::InitApply(live) => {
+                if let Some(list) = state.lists.get_mut(&list_key) {
+                    list.seen
+                        .insert((live.namespace().unwrap_or_default(), live.name_any()));
+                }
+                self.insert(&mut state, child, &live, false);
+            }
+            Event::Apply(live) => self.insert(&mut state, child, &live, false),
+            Event::Delete(live) => {
+                let key = (kind, live.name_any());
+                let namespace = live.namespace().unwrap_or_default();
+                let uid = live.metadata.uid.as_deref();
+                if let Some(all) = state.children.get_mut(&namespace)
+                    && all
+                        .get(&key)
+                        .is_some_and(|child| Some(&*child.observation.uid) == uid)
+                    && let Some(child) = all.remove(&key)
+                {
+                    self.queue.add(PortalKey::new(&namespace, &child.portal));
+                }
+            }
+            Event::InitDone => {
+                let list = state.lists.remove(&list_key).unwrap_or_default();
+                for (namespace, all) in &mut state.children {
+                    if scope.is_some_and(|scope| scope != namespace) {
+                        continue;
+                    }
+                    all.retain(|(k, name), child| {
+                        let gone = *k == kind
+                            && child.written <= list.began
+                            && !list.seen.contains(&(namespace.clone(), name.clone()));
+                        if gone {
+                            self.queue.add(PortalKey::new(namespace, &child.portal));
+                        }
+                        !gone
+                    });
+                }
+                self.set_api(&mut state, kind, ApiState::Synced);
+            }
+        }
+    }
+
+    /// Takes the answer to one of our own writes, which the watch will repeat later.
+    pub fn written(&self, child: &'static dyn Child, live: &Live) {
+        let mut state = self.lock();
+        state.clock += 1;
+        self.insert(&mut state, child, live, true);
+    }
+
+    /// Takes our own deletion of an object, which the watch will repeat later.
+    pub fn deleted(&self, namespace: &str, key: &ChildKey, uid: &str) {
+        let mut state = self.lock();
+        if let Some(all) = state.children.get_mut(namespace)
+            && all
+                .get(key)
+                .is_some_and(|child| *child.observation.uid == *uid)
+        {
+            all.remove(key);
+        }
+    }
+
+    fn insert(&self, state: &mut State, child: &'static dyn Child, live: &Live, own: bool) {
+        let namespace = live.namespace().unwrap_or_default();
+        let key: ChildKey = (child.kind().kind, live.name_any());
+        let observation = Observation::new(&live.metadata, child.health(live));
+        let written = if own { state.clock } else { 0 };
+        let all = state.children.entry(namespace.clone()).or_default();
+        let before = all.get(&key);
+        if before.is_some_and(|before| {
+            before.observation.resource_version > observation.resource_version
+        }) {
+            return;
+        }
+        let Some(portal) = live.labels().get(NAME_LABEL) else {
+            if let Some(before) = all.remove(&key) {
+                self.queue.add(PortalKey::new(&namespace, &before.portal));
+            }
+            return;
+        };
+        let same = before.is_some_and(|before| {
+            *before.portal == **portal
+                && Observation {
+                    resource_version: before.observation.resource_version,
+                    ..observation.clone()
+                } == *before.observation
+        });
+        if !same && !own {
+            if let Some(before) = before {
+                self.queue.add(PortalKey::new(&namespace, &before.portal));
+            }
+            self.queue.add(PortalKey::new(&namespace, portal));
+        }
+        let written = before.map_or(written, |before| written.max(before.written));
+        all.insert(
+            key,
+            Entry {
+                portal: portal.as_str().into(),
+                observation: Arc::new(observation),
+                written,
+            },
+        );
+    }
+
+    /// Takes an event of the watch of pods.
+    pub fn pod_event(&self, scope: Option<&str>, event: Event<LivePod>) {
+        let list_key = ("Pod", scope.map(str::to_owned));
+        let mut state = self.lock();
+        match event {
+            Event::Init => {
+                state.lists.insert(list_key, List::default());
+            }
+            Event::InitApply(live) => {
+                if let Some(list) = state.lists.get_mut(&list_key) {
+                    list.seen
+                        .insert((live.namespace().unwrap_or_default(), live.name_any()));
+                }
+                self.insert_pod(&mut state, &live);
+            }
+            Event::Apply(live) => self.insert_pod(&mut state, &live),
+            Event::Delete(live) => {
+                let namespace = live.namespace().unwrap_or_default();
+                let portal = live.labels().get(NAME_LABEL).cloned().unwrap_or_default();
+                let key = (portal.as_str().into(), live.name_any().into());
+                if let Some(all) = state.pods.get_mut(&namespace)
+                    && all.remove(&key).is_some()
+                {
+                    self.queue.add(PortalKey::new(&namespace, &portal));
+                }
+            }
+            Event::InitDone => {
+                let list = state.lists.remove(&list_key).unwrap_or_default();
+                for (namespace, all) in &mut state.pods {
+                    if scope.is_some_and(|scope| scope != namespace) {
+                        continue;
+                    }
+                    all.retain(|(portal, name), _| {
+                        let seen = list.seen.contains(&(namespace.clone(), name.to_string()));
+                        if !seen {
+                            self.queue.add(PortalKey::new(namespace, portal));
+                        }
+                        seen
+                    });
+                }
+            }
+        }
+    }
+
+    fn insert_pod(&self, state: &mut State, live: &LivePod) {
+        let namespace = live.namespace().unwrap_or_default();
+        let Some(portal) = live.labels().get(NAME_LABEL) else {
+            return;
+        };
+        let pod = facts::pod(live);
+        let key = (portal.as_str().into(), pod.name.clone());
+        let all = state.pods.entry(namespace.clone()).or_default();
+        if all.get(&key).is_none_or(|before| **before != pod) {
+            all.insert(key, Arc::new(pod));
+            self.queue.add(PortalKey::new(&namespace, portal));
+        }
+    }
+
+    /// Takes an event of the watch of nodes.
+    pub fn node_event(&self, event: Event<LiveNode>) {
+        let mut state = self.lock();
+        let before = state.nodes.clone();
+        let mut nodes = before
+            .as_ref()
+            .map_or_else(BTreeMap::new, |nodes| (**nodes).clone());
+        match event {
+            Event::Init => {
+                state.lists.insert(("Node", None), List::default());
+                return;
+            }
+            Event::InitApply(live) | Event::Apply(live) => {
+                let name = live.name_any();
+                if let Some(list) = state.lists.get_mut(&("Node", None)) {
+                    list.seen.insert((String::new(), name.clone()));
+                }
+                let node = facts::node(&live);
+                if nodes.get(name.as_str()) == Some(&node) {
+                    return;
+                }
+                nodes.insert(name.into(), node);
+            }
+            Event::Delete(live) => {
+                nodes.remove(live.name_any().as_str());
+            }
+            Event::InitDone => {
+                let list = state.lists.remove(&("Node", None)).unwrap_or_default();
+                nodes.retain(|name, _| list.seen.contains(&(String::new(), name.to_string())));
+            }
+        }
+        if before.as_deref() != Some(&nodes) {
+            state.nodes = Some(Arc::new(nodes));
+            // While the first list is read, every portal is queued anyway.
+            if !state.lists.contains_key(&("Node", None)) {
+                self.queue.add_all();
+            }
+        }
+    }
+
+    /// Takes the pod security level of a namespace; `None`: the namespace is gone.
+    pub fn namespace(&self, namespace: &str, level: Option<&str>) {
+        let mut state = self.lock();
+        let namespaces = state.namespaces.get_or_insert_default();
+        let before = match level {
+            // Most namespaces enforce nothing; they need no entry.
+            Some("") | None => namespaces.remove(namespace),
+            Some(level) => namespaces.insert(namespace.to_owned(), level.into()),
+        };
+        if before.as_deref().unwrap_or("") != level.unwrap_or("") {
+            self.queue.add_namespace(namespace);
+        }
+    }
+
+    /// Namespaces can be read, even if none enforces anything.
+    pub fn namespaces_known(&self) {
+        self.lock().namespaces.get_or_insert_default();
+    }
+
+    /// Takes the version of a Secret or ConfigMap whose change rolls pods; `None`: it is gone or no longer marked.
+    pub fn reload(&self, namespace: &str, key: ChildKey, version: Option<u64>) {
+        let mut state = self.lock();
+        let all = state.reload.entry(namespace.to_owned()).or_default();
+        let before = match version {
+            Some(version) => all.insert(key, version),
+            None => all.remove(&key),
+        };
+        if before != version {
+            self.queue.add_namespace(namespace);
+        }
+    }
+
+    /// Tells what became of the API of a kind; queues every portal if that is news.
+    pub fn api(&self, kind: &'static str, api: ApiState) {
+        self.set_api(&mut self.lock(), kind, api);
+    }
+
+    /// The watch of a kind goes on after a failure, with all it knew.
+    pub fn api_resumed(&self, kind: &'static str) {
+        let mut state = self.lock();
+        // Before its first list has ended nothing is known, and the end of that list tells.
+        if state.apis.contains_key(kind) && !state.lists.keys().any(|(k, _)| *k == kind) {
+            self.set_api(&mut state, kind, ApiState::Synced);
+        }
+    }
+
+    fn set_api(&self, state: &mut State, kind: &'static str, api: ApiState) {
+        if api == ApiState::Absent {
+            for all in state.children.values_mut() {
+                all.retain(|(k, _), _| *k != kind);
+            }
+        }
+        if state.apis.insert(kind, api.clone()).as_ref() != Some(&api) {
+            self.queue.add_all();
+            self.settled.notify_waiters();
+        }
+    }
+
+    /// Waits until [`Self::settled`].
+    pub async fn wait_until_settled(&self) {
+        loop {
+            let changed = self.settled.notified();
+            if self.settled() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Tells whether HTTPRoute has `sessionPersistence`.
+    pub fn set_session_persistence(&self, present: bool) {
+        let mut state = self.lock();
+        if state.session_persistence != present {
+            state.session_persistence = present;
+            self.queue.add_all();
+        }
+    }
+
+    /// Whether the first list of every child kind has ended, well or not.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        let state = self.lock();
+        crate::children::REGISTRY
+            .iter()
+            .all(|child| state.apis.contains_key(child.kind().kind))
+    }
+}

@@ -1,0 +1,17 @@
+//! The running operator: watches, index, queue, leader election, endpoints. The only place with long-lived tasks.
+
+pub mod backoff;
+pub mod capabilities;
+pub mod facts;
+pub mod http;
+pub mod index;
+pub mod leader;
+pub mod leader_gate;
+pub mod metrics;
+pub mod operator;
+pub mod queue;
+pub mod requests;
+pub mod sinks;
+pub mod telemetry;
+pub mod term;
+pub mod watch;

@@ -1,0 +1,541 @@
+//! The wiring: builds everything, starts the watches, and feeds portals to the pipeline while the lease is held.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Api, Client, Config, Resource,
+    api::ApiResource,
+    client::{Body, ClientBuilder, DynBody},
+    runtime::{
+        applier,
+        controller::{self, Action},
+        events::{Recorder, Reporter},
+        reflector::{self, ObjectRef},
+    },
+};
+use tower::{BoxError, util::BoxService};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
+
+use super::{
+    backoff::PortalBackoff,
+    capabilities,
+    http::{self, Probe},
+    index::Index,
+    leader::{self, LeaderError, LeaderSettings},
+    leader_gate::LeaderGate,
+    metrics::{Metrics, ReconcileResult},
+    queue::{PortalKey, Queue},
+    requests::Requests,
+    sinks,
+    term::{self, Leading, Term},
+    watch::{self, Beats, Watch},
+};
+use crate::{
+    children::{Child, REGISTRY},
+    plan::identity::MANAGER,
+    reconcile::{Context, Guarded, reconcile},
+    settings::RunSettings,
+};
+
+/// Selector of everything that the operator made.
+const OURS: &str = "app.kubernetes.io/managed-by=portal-operator";
+/// Selector of Secrets and ConfigMaps whose change rolls pods.
+const RELOAD: &str = "portalplatform.dev/reload=true";
+/// Longest pass over one portal.
+const PASS: Duration = Duration::from_secs(60);
+/// Pause after a pass that broke off.
+const BROKEN: Duration = Duration::from_secs(5);
+
+/// Why the operator ended although nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The cluster's address or credentials cannot be used.
+    #[error("failed to build a client; check the kubeconfig or the ServiceAccount")]
+    Client(#[source] kube::Error),
+    /// The endpoints cannot be served.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The lease was lost to another replica or to the clock.
+    #[error("lost the lease; ending, so that nothing is written by two")]
+    Lease(#[source] LeaderError),
+    /// No namespace is known to keep the Lease in.
+    #[error("no namespace for the Lease; set --lease-namespace")]
+    LeaseNamespace,
+}
+
+/// The innermost part of a client.
+pub type GenericService =
+    BoxService<::http::Request<Body>, ::http::Response<Box<DynBody>>, BoxError>;
+
+/// Makes the innermost part of the client, under the operator's own layers. Tests put faults here.
+pub type Connect = dyn Fn() -> Result<ClientBuilder<GenericService>, kube::Error> + Send + Sync;
+
+/// The usual way to connect: from a configuration, without kube's own retries, so that no call holds a place for minutes.
+#[must_use]
+pub fn connect(mut config: Config) -> Box<Connect> {
+    config.default_retry = false;
+    Box::new(move || ClientBuilder::try_from(config.clone()))
+}
+
+/// Runs until `shutdown` resolves.
+///
+/// # Errors
+/// [`OperatorError`], after which the process should end.
+pub async fn run(
+    connect: &Connect,
+    default_namespace: &str,
+    settings: &RunSettings,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), OperatorError> {
+    let (leading, term) = term::channel();
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), term.clone());
+    let beats = Beats::default();
+    let client = connect()
+        .map_err(OperatorError::Client)?
+        .with_layer(&Requests::new(metrics.clone(), beats.clone()))
+        .with_layer(&LeaderGate::new(term.clone()))
+        .build();
+    let queue = Queue::default();
+    let index = Arc::new(Index::new(queue.clone()));
+    let context = Arc::new(Context {
+        client: client.clone(),
+        index: index.clone(),
+        metrics: metrics.clone(),
+        recorder: Recorder::new(
+            client.clone(),
+            Reporter {
+                controller: MANAGER.into(),
+                instance: Some(settings.identity()),
+            },
+        ),
+        backoff: PortalBackoff::default(),
+        clock: Timestamp::now,
+        memories: Mutex::default(),
+    });
+    let operator = Operator {
+        client,
+        settings,
+        metrics,
+        beats,
+        queue,
+        index,
+        context,
+        term,
+    };
+
+    let listener = TcpListener::bind(settings.listen_address)
+        .await
+        .map_err(|source| OperatorError::Listen {
+            address: settings.listen_address,
+            source,
+        })?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %settings.listen_address, "started");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(http::serve(
+        listener,
+        Arc::new(operator.endpoints()),
+        std::future::pending(),
+    ));
+    let store = operator.watch(&mut tasks);
+    let reconciles = operator.reconcile(store);
+    let outcome = tokio::select! {
+        outcome = operator.lead(leading, default_namespace, shutdown) => outcome,
+        () = reconciles => Ok(()),
+    };
+    tasks.shutdown().await;
+    tracing::info!("ended");
+    outcome
+}
+
+struct Operator<'a> {
+    client: Client,
+    settings: &'a RunSettings,
+    metrics: Metrics,
+    beats: Beats,
+    queue: Queue,
+    index: Arc<Index>,
+    context: Arc<Context>,
+    term: Term,
+}
+
+impl Operator<'_> {
+    /// Holds the lease until shutdown, then gives it back.
+    async fn lead(
+        &self,
+        mut leading: Leading,
+        default_namespace: &str,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), OperatorError> {
+        if !self.settings.leader_election {
+            leading.grant_for_ever();
+            shutdown.await;
+            return Ok(());
+        }
+        let namespace = match self.settings.lease_namespace.as_deref() {
+            Some(namespace) => namespace,
+            None if default_namespace.is_empty() => return Err(OperatorError::LeaseNamespace),
+            None => default_namespace,
+        };
+        let lease = LeaderSettings::new(
+            namespace,
+            &self.settings.lease_name,
+            self.settings.identity(),
+        );
+        leader::run(self.client.clone(), lease, &mut leading, shutdown)
+            .await
+            .map_err(OperatorError::Lease)
+    }
+
+    fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            metrics: self.metrics.clone(),
+            beats: self.beats.clone(),
+            index: self.index.clone(),
+            queue: self.queue.clone(),
+        }
+    }
+
+    /// Starts every watch and returns the store of portals that one of them fills.
+    fn watch(&self, tasks: &mut JoinSet<()>) -> reflector::Store<Guarded> {
+        let scopes = self.scopes();
+        let cluster_wide = scopes == [None];
+        let (store, writer) = reflector::store::<Guarded>();
+        let writer = Arc::new(Mutex::new(writer));
+        for scope in &scopes {
+            tasks.spawn(watch::run(
+                self.source("PortalPlatform", None, portals(&self.client, scope.as_deref())),
+                sinks::Portals {
+                    writer: writer.clone(),
+                    queue: self.queue.clone(),
+                    context: self.context.clone(),
+                    listed: Mutex::default(),
+                    scope: scope.clone(),
+                },
+            ));
+            tasks.spawn(watch::run(
+                self.thin("Pod", &core("Pod", "pods"), Some(OURS), scope.as_deref()),
+                sinks::Pods {
+                    scope: scope.clone(),
+                    index: self.index.clone(),
+                },
+            ));
+            if self.settings.reload {
+                for (kind, plural) in [("Secret", "secrets"), ("ConfigMap", "configmaps")] {
+                    tasks.spawn(watch::run(
+                        self.metadata(kind, &core(kind, plural), Some(RELOAD), scope.as_deref()),
+                        sinks::Reload {
+                            kind,
+                            index: self.index.clone(),
+                        },
+                    ));
+                }
+            }
+        }
+        for child in REGISTRY.into_iter().filter(|child| !child.kind().optional) {
+            for scope in &scopes {
+                tasks.spawn(self.child(child, scope.clone()));
+            }
+        }
+        if cluster_wide {
+            if self.settings.nodes {
+                tasks.spawn(watch::run(
+                    self.thin("Node", &core("Node", "nodes"), None, None),
+                    sinks::Nodes {
+                        index: self.index.clone(),
+                    },
+                ));
+            }
+            tasks.spawn(watch::run(
+                self.metadata("Namespace", &core("Namespace", "namespaces"), None, None),
+                sinks::Namespaces {
+                    index: self.index.clone(),
+                },
+            ));
+        }
+        self.watch_capabilities(tasks, scopes, cluster_wide);
+        store
+    }
+
+    /// Starts what keeps the watches of optional kinds in step with the cluster.
+    fn watch_capabilities(
+        &self,
+        tasks: &mut JoinSet<()>,
+        scopes: Vec<Option<String>>,
+        cluster_wide: bool,
+    ) {
+        let (changed, changes) = mpsc::unbounded_channel();
+        if cluster_wide {
+            let definitions = ApiResource {
+                group: "apiextensions.k8s.io".into(),
+                version: "v1".into(),
+                api_version: "apiextensions.k8s.io/v1".into(),
+                kind: "CustomResourceDefinition".into(),
+                plural: "customresourcedefinitions".into(),
+            };
+            tasks.spawn(watch::run(
+                self.metadata("CustomResourceDefinition", &definitions, None, None),
+                sinks::Definitions {
+                    changed,
+                    index: self.index.clone(),
+                },
+            ));
+        }
+        let children = ChildWatches {
+            client: self.client.clone(),
+            beats: self.beats.clone(),
+            metrics: self.metrics.clone(),
+            index: self.index.clone(),
+        };
+        let start: capabilities::Start = Box::new(move |child| -> Vec<JoinHandle<()>> {
+            scopes
+                .iter()
+                .map(|scope| tokio::spawn(children.watch(child, scope.clone())))
+                .collect()
+        });
+        tasks.spawn(capabilities::run(
+            self.client.clone(),
+            self.index.clone(),
+            changes,
+            cluster_wide,
+            start,
+        ));
+    }
+
+    /// The namespaces to watch; one `None`: all of them in one.
+    fn scopes(&self) -> Vec<Option<String>> {
+        let namespaces = self.settings.namespaces();
+        if namespaces.is_empty() {
+            return vec![None];
+        }
+        namespaces.into_iter().map(Some).collect()
+    }
+
+    fn source<K: Resource>(
+        &self,
+        kind: &'static str,
+        labels: Option<&'static str>,
+        api: Api<K>,
+    ) -> Watch<K> {
+        Watch {
+            api,
+            kind,
+            labels,
+            metadata_only: false,
+            beats: self.beats.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn thin<K: Resource<DynamicType = ApiResource>>(
+        &self,
+        kind: &'static str,
+        resource: &ApiResource,
+        labels: Option<&'static str>,
+        scope: Option<&str>,
+    ) -> Watch<K>
+    where
+        K: Resource<Scope = kube::core::DynamicResourceScope>,
+    {
+        let api = match scope {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        };
+        self.source(kind, labels, api)
+    }
+
+    fn metadata(
+        &self,
+        kind: &'static str,
+        resource: &ApiResource,
+        labels: Option<&'static str>,
+        scope: Option<&str>,
+    ) -> Watch<sinks::LiveMetadata> {
+        Watch {
+            metadata_only: true,
+            ..self.thin(kind, resource, labels, scope)
+        }
+    }
+
+    fn child(
+        &self,
+        child: &'static dyn Child,
+        scope: Option<String>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        ChildWatches {
+            client: self.client.clone(),
+            beats: self.beats.clone(),
+            metrics: self.metrics.clone(),
+            index: self.index.clone(),
+        }
+        .watch(child, scope)
+    }
+
+    /// Reconciles what is queued, once the lease is held and the first lists have ended.
+    async fn reconcile(&self, store: reflector::Store<Guarded>) {
+        let ready = async {
+            self.term.elected().await;
+            self.index.wait_until_settled().await;
+        };
+        let queue = self.queue.clone();
+        let metrics = self.metrics.clone();
+        let requests = stream::once(ready).flat_map(move |()| {
+            stream::unfold((queue.clone(), metrics.clone()), |(queue, metrics)| async {
+                let key = queue.next().await;
+                metrics.set_queue_depth(queue.len());
+                let reference = ObjectRef::<Guarded>::new(&key.name).within(&key.namespace);
+                Some((Ok::<_, Infallible>(reference), (queue, metrics)))
+            })
+        });
+        let config = controller::Config::default().concurrency(self.settings.concurrency);
+        applier(
+            pass,
+            |_, never: &Infallible, _| match *never {},
+            self.context.clone(),
+            store,
+            Box::pin(requests),
+            config,
+        )
+        .for_each(|outcome| async move {
+            // A portal that was deleted while it waited; nothing else can fail here.
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "not reconciled");
+            }
+        })
+        .await;
+    }
+}
+
+/// One pass, bounded in time, and harmless to the others even if it panics.
+fn pass(
+    portal: Arc<Guarded>,
+    context: Arc<Context>,
+) -> futures::future::BoxFuture<'static, Result<Action, Infallible>> {
+    async move {
+        let key = PortalKey::new(
+            portal.meta().namespace.as_deref().unwrap_or_default(),
+            portal.meta().name.as_deref().unwrap_or_default(),
+        );
+        let began = Instant::now();
+        let bounded = tokio::time::timeout(PASS, reconcile(portal, context.clone()));
+        let (result, action) = match AssertUnwindSafe(bounded).catch_unwind().await {
+            Ok(Ok((result, action))) => (result, action),
+            Ok(Err(_)) => {
+                tracing::error!(namespace = key.namespace, portal = key.name, "pass took too long");
+                (ReconcileResult::Error, Action::requeue(BROKEN))
+            }
+            Err(_) => {
+                tracing::error!(namespace = key.namespace, portal = key.name, "pass panicked; please report it with the log line above");
+                (ReconcileResult::Error, Action::requeue(BROKEN))
+            }
+        };
+        context.metrics.reconciled(result, began.elapsed());
+        Ok(action)
+    }
+    .boxed()
+}
+
+/// What a watch of a child kind needs.
+struct ChildWatches {
+    client: Client,
+    beats: Beats,
+    metrics: Metrics,
+    index: Arc<Index>,
+}
+
+impl ChildWatches {
+    fn watch(
+        &self,
+        child: &'static dyn Child,
+        scope: Option<String>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let resource = child.kind().api_resource();
+        let api = match &scope {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        let source = Watch {
+            api,
+            kind: child.kind().kind,
+            labels: Some(OURS),
+            metadata_only: false,
+            beats: self.beats.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let sink = sinks::Children {
+            child,
+            scope,
+            index: self.index.clone(),
+        };
+        watch::run(source, sink)
+    }
+}
+
+fn portals(client: &Client, scope: Option<&str>) -> Api<Guarded> {
+    match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// A kind of the core group.
+fn core(kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
+        group: String::new(),
+        version: "v1".into(),
+        api_version: "v1".into(),
+        kind: kind.into(),
+        plural: plural.into(),
+    }
+}
+
+/// What `/healthz`, `/readyz` and `/metrics` show.
+struct Endpoints {
+    metrics: Metrics,
+    beats: Beats,
+    index: Arc<Index>,
+    queue: Queue,
+}
+
+impl Probe for Endpoints {
+    fn healthy(&self) -> Result<(), String> {
+        let silent = self.beats.silent();
+        if silent.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "watches without an answer for 90 s: {}",
+            silent.join(", ")
+        ))
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if self.index.settled() {
+            Ok(())
+        } else {
+            Err("the first lists have not ended".into())
+        }
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.set_queue_depth(self.queue.len());
+        self.metrics.encode()
+    }
+}
