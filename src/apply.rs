@@ -104,7 +104,7 @@ impl Writer<'_> {
             (Verb::Keep | Verb::Apply { .. } | Verb::Create, None) => Ok((Done::Kept, None)),
         };
         result.unwrap_or_else(|failure| {
-            tracing::warn!(kind = action.key.0, name = action.key.1, reason = failure.reason, message = failure.message, "child not written");
+            tracing::warn!(kind = action.key.0, name = action.key.1, reason = failure.reason, cause = failure.message, "child not written");
             (Done::Failed(failure), None)
         })
     }

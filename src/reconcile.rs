@@ -322,7 +322,7 @@ async fn publish(
                 publish::publish_events(&context.recorder, &reference, events).await;
             }
             Err(failure) => {
-                tracing::warn!(reason = failure.reason, message = failure.message, "status not written");
+                tracing::warn!(reason = failure.reason, cause = failure.message, "status not written");
                 failed = Some(failure.disposition);
             }
         }
@@ -376,7 +376,7 @@ fn log_transition(key: &PortalKey, before: &PortalPlatformStatus, after: &Portal
             portal = key.name,
             ready = status.as_str(),
             reason,
-            message,
+            cause = message,
             "portal changed"
         );
     }

@@ -25,23 +25,28 @@ pub fn crd() -> CustomResourceDefinition {
     let mut crd = serde_json::to_value(PortalPlatform::crd()).expect("a CRD is plain data");
     for version in crd["spec"]["versions"].as_array_mut().into_iter().flatten() {
         let schema = &mut version["schema"]["openAPIV3Schema"];
-        drop_nullable(schema);
+        tidy(schema);
         rules::inject(schema);
         schema["properties"]["status"]["default"] = json!({"observedGeneration": -1});
     }
     serde_json::from_value(crd).expect("the amended CRD is still a CRD")
 }
 
-/// An optional field is left out, not set to null: CEL's `has()` would call a null field present.
-fn drop_nullable(schema: &mut Value) {
+/// Takes out what schemars says and Kubernetes has no use for: `nullable` (an optional field is left out, not set to null;
+/// CEL's `has()` would call a null field present), formats it does not know, and `additionalProperties: true`, beside which
+/// the fields of an open object would be rejected.
+fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
-            if map.get("nullable") == Some(&Value::Bool(true)) {
-                map.remove("nullable");
-            }
-            map.values_mut().for_each(drop_nullable);
+            map.retain(|key, value| match key.as_str() {
+                "nullable" => *value != true,
+                "additionalProperties" => *value != true,
+                "format" => value.as_str().is_none_or(|format| !format.starts_with("uint")),
+                _ => true,
+            });
+            map.values_mut().for_each(tidy);
         }
-        Value::Array(items) => items.iter_mut().for_each(drop_nullable),
+        Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
     }
 }

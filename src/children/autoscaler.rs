@@ -25,6 +25,7 @@ static KIND: Kind = Kind {
     plural: "horizontalpodautoscalers",
     wave: 2,
     optional: false,
+    pruned: true,
 };
 
 impl Child for AutoscalerChild {

@@ -20,6 +20,7 @@ static KIND: Kind = Kind {
     plural: "certificates",
     wave: 0,
     optional: true,
+    pruned: true,
 };
 
 impl Child for CertificateChild {

@@ -14,6 +14,7 @@ static KIND: Kind = Kind {
     plural: "configmaps",
     wave: 0,
     optional: false,
+    pruned: true,
 };
 
 impl Child for ConfigMapChild {

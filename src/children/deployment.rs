@@ -53,6 +53,7 @@ static KIND: Kind = Kind {
     plural: "deployments",
     wave: 1,
     optional: false,
+    pruned: true,
 };
 
 impl Child for DeploymentChild {

@@ -22,6 +22,7 @@ static KIND: Kind = Kind {
     plural: "poddisruptionbudgets",
     wave: 2,
     optional: false,
+    pruned: true,
 };
 
 impl Child for DisruptionBudgetChild {

@@ -24,6 +24,7 @@ static KIND: Kind = Kind {
     plural: "httproutes",
     wave: 2,
     optional: true,
+    pruned: true,
 };
 
 impl Child for HttpRouteChild {

@@ -22,6 +22,7 @@ static KIND: Kind = Kind {
     plural: "ingresses",
     wave: 2,
     optional: false,
+    pruned: true,
 };
 
 impl Child for IngressChild {

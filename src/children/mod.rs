@@ -36,9 +36,6 @@ pub const REGISTRY: [&dyn Child; 10] = [
     &http_route::HttpRouteChild,
 ];
 
-/// What the operator does with every child kind, as RBAC verbs.
-pub const VERBS: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
-
 /// A kind of object that portals consist of.
 pub trait Child: Sync {
     /// Its API, its place in the order of writes, and whether the cluster may lack it.
@@ -69,6 +66,9 @@ pub struct Kind {
     pub wave: u8,
     /// `true`: part of an add-on that the cluster may lack.
     pub optional: bool,
+    /// `true`: an edit of the spec can make an object of the kind superfluous, so that the operator deletes it. The others
+    /// go with their portal, by garbage collection.
+    pub pruned: bool,
 }
 
 impl Kind {
@@ -80,6 +80,16 @@ impl Kind {
         } else {
             format!("{}/{}", self.group, self.version)
         }
+    }
+
+    /// What the operator does with objects of the kind, as RBAC verbs. Lists are streamed by `watch`.
+    #[must_use]
+    pub fn verbs(&self) -> Vec<&'static str> {
+        let mut verbs = vec!["create", "get", "patch", "watch"];
+        if self.pruned {
+            verbs.insert(1, "delete");
+        }
+        verbs
     }
 
     /// The kind as the dynamic client wants it.

@@ -41,6 +41,7 @@ static KIND: Kind = Kind {
     plural: "networkpolicies",
     wave: 0,
     optional: false,
+    pruned: true,
 };
 
 impl Child for NetworkPolicyChild {

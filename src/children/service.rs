@@ -25,6 +25,7 @@ static KIND: Kind = Kind {
     plural: "services",
     wave: 1,
     optional: false,
+    pruned: true,
 };
 
 impl Child for ServiceChild {

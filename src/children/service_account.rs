@@ -14,6 +14,7 @@ static KIND: Kind = Kind {
     plural: "serviceaccounts",
     wave: 0,
     optional: false,
+    pruned: false,
 };
 
 impl Child for ServiceAccountChild {

@@ -61,37 +61,41 @@ What the operator may do with portals and their children, in every namespace tha
 Roles share it, and a test compares it with the requests that the code makes: change both together.
 */}}
 {{- define "portal-operator.rules" -}}
+{{/* No list: the watches stream their first list. */}}
 - apiGroups: [portalplatform.dev]
   resources: [portalplatforms]
-  verbs: [list, watch]
+  verbs: [watch]
 - apiGroups: [portalplatform.dev]
   resources: [portalplatforms/status]
   verbs: [patch]
 - apiGroups: [""]
-  resources: [serviceaccounts, configmaps, services]
-  verbs: [get, list, watch, create, patch, delete]
+  resources: [serviceaccounts]
+  verbs: [get, watch, create, patch]
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [get, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, watch, create, patch, delete]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, watch, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies, ingresses]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, watch, create, patch, delete]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, watch, create, patch, delete]
 - apiGroups: [cert-manager.io]
   resources: [certificates]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, watch, create, patch, delete]
 # Why a pod is not ready, and in which zone it runs.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
@@ -99,7 +103,7 @@ Roles share it, and a test compares it with the requests that the code makes: ch
 # The operator asks for the metadata of labelled Secrets only. RBAC knows no such limit: this rule grants their content.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [list, watch]
+  verbs: [watch]
 {{- end }}
 {{- end -}}
 
@@ -109,14 +113,14 @@ Roles share it, and a test compares it with the requests that the code makes: ch
 # Zones of the nodes.
 - apiGroups: [""]
   resources: [nodes]
-  verbs: [list, watch]
+  verbs: [watch]
 {{- end }}
 # The pod security level that a namespace enforces.
 - apiGroups: [""]
   resources: [namespaces]
-  verbs: [list, watch]
+  verbs: [watch]
 # Which optional APIs come and go.
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
-  verbs: [list, watch]
+  verbs: [watch]
 {{- end -}}
