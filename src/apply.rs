@@ -13,7 +13,7 @@ use crate::{
     children::{Child, Manifest, by_kind, live::Live},
     converge::{Action, Applied, Memory, Verb},
     error::{Disposition, Failure},
-    observe::{controller, owned, ChildKey, Observation},
+    observe::{ChildKey, Observation, controller, owned},
     outcome::{Done, Outcome},
     plan::identity::{HANDOVER_MANAGER, MANAGER},
     runtime::{
@@ -104,7 +104,13 @@ impl Writer<'_> {
             (Verb::Keep | Verb::Apply { .. } | Verb::Create, None) => Ok((Done::Kept, None)),
         };
         result.unwrap_or_else(|failure| {
-            tracing::warn!(kind = action.key.0, name = action.key.1, reason = failure.reason, cause = failure.message, "child not written");
+            tracing::warn!(
+                kind = action.key.0,
+                name = action.key.1,
+                reason = failure.reason,
+                cause = failure.message,
+                "child not written"
+            );
             (Done::Failed(failure), None)
         })
     }
@@ -165,7 +171,12 @@ impl Writer<'_> {
             return self.found(child, manifest, &found, hand_over).await;
         }
         let live = self
-            .patch(child, manifest, &manifest.body, &PatchParams::apply(MANAGER))
+            .patch(
+                child,
+                manifest,
+                &manifest.body,
+                &PatchParams::apply(MANAGER),
+            )
             .await?;
         let applied = remember(manifest, &live);
         if let Some(replicas) = hand_over {
@@ -208,7 +219,9 @@ impl Writer<'_> {
         if metadata.deletion_timestamp.is_some() {
             return Ok((
                 Done::Waiting {
-                    reason: "it is being deleted; if that takes long, look at its metadata.finalizers".into(),
+                    reason:
+                        "it is being deleted; if that takes long, look at its metadata.finalizers"
+                            .into(),
                 },
                 None,
             ));

@@ -9,18 +9,18 @@
 //! ```
 
 pub mod api;
-pub mod observe;
-pub mod plan;
-pub mod children;
-pub mod foreign;
-pub mod converge;
 pub mod apply;
-pub mod outcome;
-pub mod error;
 pub mod assess;
+pub mod children;
+pub mod converge;
+pub mod digest;
+pub mod error;
+pub mod foreign;
+pub mod observe;
+pub mod outcome;
+pub mod plan;
 pub mod publish;
 pub mod reconcile;
-pub mod digest;
 
 pub mod cli;
 pub mod runtime;

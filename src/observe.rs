@@ -199,9 +199,7 @@ impl World {
     /// A child of the portal.
     #[must_use]
     pub fn child(&self, kind: &'static str, name: &str) -> Option<&Observation> {
-        self.children
-            .get(&(kind, name.to_owned()))
-            .map(Arc::as_ref)
+        self.children.get(&(kind, name.to_owned())).map(Arc::as_ref)
     }
 
     /// The Deployment of a component.

@@ -173,7 +173,5 @@ pub async fn publish_events(
 pub fn progress_due(last_write: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     const PAUSE: k8s_openapi::jiff::SignedDuration =
         k8s_openapi::jiff::SignedDuration::from_secs(1);
-    last_write
-        .map(|last| last + PAUSE)
-        .filter(|due| *due > now)
+    last_write.map(|last| last + PAUSE).filter(|due| *due > now)
 }

@@ -104,10 +104,7 @@ impl Context {
 }
 
 /// Brings one portal nearer to its spec, and says when to come back if nothing wakes us before.
-pub async fn reconcile(
-    portal: Arc<Guarded>,
-    context: Arc<Context>,
-) -> (ReconcileResult, Action) {
+pub async fn reconcile(portal: Arc<Guarded>, context: Arc<Context>) -> (ReconcileResult, Action) {
     let key = PortalKey::new(&portal.namespace().unwrap_or_default(), &portal.name_any());
     if portal.meta().deletion_timestamp.is_some() {
         return (ReconcileResult::Success, Action::await_change());
@@ -199,14 +196,8 @@ async fn run(
             } else {
                 applied
             };
-            let assessed = assess::assess(
-                portal,
-                &plan,
-                &world,
-                &outcomes,
-                applied,
-                (context.clock)(),
-            );
+            let assessed =
+                assess::assess(portal, &plan, &world, &outcomes, applied, (context.clock)());
             (assessed, outcomes)
         }
     };
@@ -322,24 +313,35 @@ async fn publish(
                 publish::publish_events(&context.recorder, &reference, events).await;
             }
             Err(failure) => {
-                tracing::warn!(reason = failure.reason, cause = failure.message, "status not written");
+                tracing::warn!(
+                    reason = failure.reason,
+                    cause = failure.message,
+                    "status not written"
+                );
                 failed = Some(failure.disposition);
             }
         }
     }
     let wake = due.map(|due| {
-        let wait = due.duration_since(now).max(k8s_openapi::jiff::SignedDuration::ZERO);
+        let wait = due
+            .duration_since(now)
+            .max(k8s_openapi::jiff::SignedDuration::ZERO);
         // A little late is sure to be past the moment; timers far ahead are asked again in a day.
-        Duration::try_from(wait).unwrap_or_default().min(Duration::from_secs(86_400))
+        Duration::try_from(wait)
+            .unwrap_or_default()
+            .min(Duration::from_secs(86_400))
             + Duration::from_millis(20)
     });
-    let retry = apply::disposition(&pass.outcomes).or(failed).map(|disposition| match disposition {
-        Disposition::UserMustAct => USER_PAUSE,
-        Disposition::Retry { after } => context
-            .backoff
-            .next(&key.namespace, &key.name)
-            .max(after.unwrap_or_default()),
-    });
+    let retry =
+        apply::disposition(&pass.outcomes)
+            .or(failed)
+            .map(|disposition| match disposition {
+                Disposition::UserMustAct => USER_PAUSE,
+                Disposition::Retry { after } => context
+                    .backoff
+                    .next(&key.namespace, &key.name)
+                    .max(after.unwrap_or_default()),
+            });
     if retry.is_none() {
         context.backoff.forget(&key.namespace, &key.name);
     }
@@ -365,7 +367,13 @@ fn log_transition(key: &PortalKey, before: &PortalPlatformStatus, after: &Portal
             .conditions
             .iter()
             .find(|condition| condition.type_ == ConditionType::Ready)
-            .map(|condition| (condition.status, condition.reason.clone(), condition.message.clone()))
+            .map(|condition| {
+                (
+                    condition.status,
+                    condition.reason.clone(),
+                    condition.message.clone(),
+                )
+            })
     };
     let (was, is) = (ready(before), ready(after));
     if was.as_ref().map(|was| (&was.0, &was.1)) != is.as_ref().map(|is| (&is.0, &is.1))

@@ -20,7 +20,10 @@ pub const GROUP: &str = "portalplatform.dev";
 /// # Panics
 /// Never for the types of this crate: every test that touches the CRD calls it.
 #[must_use]
-#[allow(clippy::expect_used, reason = "a constant of the program, covered by tests")]
+#[allow(
+    clippy::expect_used,
+    reason = "a constant of the program, covered by tests"
+)]
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = serde_json::to_value(PortalPlatform::crd()).expect("a CRD is plain data");
     for version in crd["spec"]["versions"].as_array_mut().into_iter().flatten() {
@@ -41,7 +44,9 @@ fn tidy(schema: &mut Value) {
             map.retain(|key, value| match key.as_str() {
                 "nullable" => *value != true,
                 "additionalProperties" => *value != true,
-                "format" => value.as_str().is_none_or(|format| !format.starts_with("uint")),
+                "format" => value
+                    .as_str()
+                    .is_none_or(|format| !format.starts_with("uint")),
                 _ => true,
             });
             map.values_mut().for_each(tidy);

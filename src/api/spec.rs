@@ -868,7 +868,10 @@ pub struct Destination {
 
     /// An address range such as `10.0.0.0/8` or `2001:db8::/32`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 4, max = 43), regex(pattern = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"))]
+    #[schemars(
+        length(min = 4, max = 43),
+        regex(pattern = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")
+    )]
     pub cidr: Option<String>,
 
     /// Every pod of a namespace.

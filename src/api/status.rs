@@ -180,7 +180,10 @@ pub struct PolicyStatus {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
-#[allow(missing_docs, reason = "each is described in its file under assess/policies")]
+#[allow(
+    missing_docs,
+    reason = "each is described in its file under assess/policies"
+)]
 pub enum PolicyName {
     Replicated,
     ZoneRedundant,

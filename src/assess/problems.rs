@@ -91,10 +91,9 @@ fn of_outcome(outcome: &Outcome) -> Option<Problem> {
                     Severity::Stalled,
                     "grant the operator the rules of its chart, or look at the admission policy named",
                 ),
-                (_, "QuotaExceeded") => (
-                    Severity::Stalled,
-                    "raise the ResourceQuota or ask for less",
-                ),
+                (_, "QuotaExceeded") => {
+                    (Severity::Stalled, "raise the ResourceQuota or ask for less")
+                }
                 _ => (Severity::Stalled, "correct the field or the policy named"),
             };
             problem(
@@ -130,7 +129,9 @@ fn of_component(component: &Component, world: &World, suspended: bool) -> Vec<Pr
             Severity::Progressing,
             if suspended { "Suspended" } else { "Creating" },
             if suspended {
-                format!("Deployment {name} does not exist and is not made while spec.suspend is true")
+                format!(
+                    "Deployment {name} does not exist and is not made while spec.suspend is true"
+                )
             } else {
                 format!("Deployment {name} is not there yet")
             },
@@ -138,7 +139,10 @@ fn of_component(component: &Component, world: &World, suspended: bool) -> Vec<Pr
         return problems;
     };
     let wanted = workload.replicas;
-    let counts = format!("Deployment {name}: {} of {wanted} pods ready", workload.ready);
+    let counts = format!(
+        "Deployment {name}: {} of {wanted} pods ready",
+        workload.ready
+    );
     let settled = workload.observed_generation >= observation.generation
         && workload.updated >= wanted.min(workload.total)
         && workload.total <= workload.updated
@@ -177,7 +181,10 @@ fn of_component(component: &Component, world: &World, suspended: bool) -> Vec<Pr
         problems.push(problem(
             Severity::Progressing,
             reason,
-            format!("{counts}, {} of the wanted version; {what}", workload.updated),
+            format!(
+                "{counts}, {} of the wanted version; {what}",
+                workload.updated
+            ),
         ));
     }
     problems
@@ -291,7 +298,9 @@ fn config_advice(field: &str, message: &str) -> String {
     } else if message.contains("couldn't find key") {
         format!("add the key to the Secret or ConfigMap, or correct {field}.env")
     } else {
-        format!("create the Secret or ConfigMap in this namespace, or correct {field}.env and envFrom")
+        format!(
+            "create the Secret or ConfigMap in this namespace, or correct {field}.env and envFrom"
+        )
     }
 }
 
@@ -343,10 +352,11 @@ pub(super) fn usable_nodes<'a>(
 pub(super) fn takes(component: &Component, node: &Node) -> bool {
     let placement = &component.placement;
     node.usable
-        && placement
-            .node_selector
-            .iter()
-            .all(|(key, value)| node.labels.get(key.as_str()).is_some_and(|v| **v == **value))
+        && placement.node_selector.iter().all(|(key, value)| {
+            node.labels
+                .get(key.as_str())
+                .is_some_and(|v| **v == **value)
+        })
         && node.taints.iter().all(|(key, value, effect)| {
             &**effect == "PreferNoSchedule"
                 || placement.tolerations.iter().any(|toleration| {

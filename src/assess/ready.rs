@@ -1,10 +1,12 @@
 //! The conditions: what they say and when.
 
-use super::{Draft, problems::{Problem, Severity}, summary};
+use super::{
+    Draft,
+    problems::{Problem, Severity},
+    summary,
+};
 use crate::{
-    api::status::{
-        ComponentStatus, ConditionType, Enforcement, PolicyStatus, Verdict,
-    },
+    api::status::{ComponentStatus, ConditionType, Enforcement, PolicyStatus, Verdict},
     children::live::{Health, LiveCondition},
     observe::{ApiState, World},
     outcome::{Done, Outcome},
@@ -37,7 +39,11 @@ pub(super) fn conditions(
             drafts.push((
                 ConditionType::Ready,
                 Verdict::True,
-                if plan.suspended { "Suspended" } else { "Serving" },
+                if plan.suspended {
+                    "Suspended"
+                } else {
+                    "Serving"
+                },
                 message,
             ));
         }
@@ -88,7 +94,11 @@ pub(super) fn stalled(reason: &'static str, message: &str) -> Vec<Draft> {
 fn available(plan: &Plan, world: &World) -> Draft {
     let mut short = Vec::new();
     let mut least = Vec::new();
-    for component in plan.components.iter().filter(|component| component.critical) {
+    for component in plan
+        .components
+        .iter()
+        .filter(|component| component.critical)
+    {
         let minimum = component.replicas.minimum();
         let available = world
             .workload(&component.object_name)
@@ -106,7 +116,10 @@ fn available(plan: &Plan, world: &World) -> Draft {
         let message = if least.is_empty() {
             "no component is critical".to_owned()
         } else {
-            format!("every critical component has its pods: {}", least.join(", "))
+            format!(
+                "every critical component has its pods: {}",
+                least.join(", ")
+            )
         };
         (
             ConditionType::Available,
@@ -177,8 +190,8 @@ fn exposed(plan: &Plan, world: &World, problems: &[Problem]) -> Draft {
         );
     }
     let name = &plan.identity.name;
-    let cookie_missing = plan.exposure.paths.iter().any(|path| path.cookie)
-        && !plan.exposure.session_persistence;
+    let cookie_missing =
+        plan.exposure.paths.iter().any(|path| path.cookie) && !plan.exposure.session_persistence;
     match &plan.exposure.route {
         Route::None => (
             condition,
@@ -291,7 +304,9 @@ fn route_problem(
                     (
                         Severity::Progressing,
                         "NotPickedUp",
-                        format!("HTTPRoute {name}: Gateway {gateway} has not judged it yet ({type_})"),
+                        format!(
+                            "HTTPRoute {name}: Gateway {gateway} has not judged it yet ({type_})"
+                        ),
                     )
                 },
                 |condition| {

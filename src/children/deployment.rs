@@ -30,11 +30,8 @@ use super::{
 use crate::{
     api::spec::SpreadMode,
     plan::{
-        Component, Plan, Replicas,
-        availability::CAPACITY_LABEL,
-        config::CONFIG_FOLDER,
-        identity::MANAGER,
-        preset::Probes,
+        Component, Plan, Replicas, availability::CAPACITY_LABEL, config::CONFIG_FOLDER,
+        identity::MANAGER, preset::Probes,
     },
 };
 
@@ -223,15 +220,18 @@ fn container(plan: &Plan, component: &Component) -> Container {
         liveness_probe: Some(liveness(&component.probes)),
         readiness_probe: Some(readiness(&component.probes)),
         startup_probe: Some(startup(&component.probes)),
-        lifecycle: component.shutdown.pre_stop_seconds.map(|seconds| Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                sleep: Some(SleepAction {
-                    seconds: i64::from(seconds),
+        lifecycle: component
+            .shutdown
+            .pre_stop_seconds
+            .map(|seconds| Lifecycle {
+                pre_stop: Some(LifecycleHandler {
+                    sleep: Some(SleepAction {
+                        seconds: i64::from(seconds),
+                    }),
+                    ..LifecycleHandler::default()
                 }),
-                ..LifecycleHandler::default()
+                ..Lifecycle::default()
             }),
-            ..Lifecycle::default()
-        }),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             capabilities: Some(Capabilities {
@@ -302,10 +302,13 @@ fn volumes(plan: &Plan, component: &Component) -> Vec<Volume> {
     volumes.extend(component.files.iter().enumerate().map(|(index, file)| {
         Volume {
             name: format!("files-{index}"),
-            config_map: file.config_map_ref.as_ref().map(|map| ConfigMapVolumeSource {
-                name: map.name.clone(),
-                ..ConfigMapVolumeSource::default()
-            }),
+            config_map: file
+                .config_map_ref
+                .as_ref()
+                .map(|map| ConfigMapVolumeSource {
+                    name: map.name.clone(),
+                    ..ConfigMapVolumeSource::default()
+                }),
             secret: file.secret_ref.as_ref().map(|secret| SecretVolumeSource {
                 secret_name: Some(secret.name.clone()),
                 ..SecretVolumeSource::default()

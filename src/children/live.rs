@@ -3,11 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{
-    Resource,
-    api::ApiResource,
-    core::DynamicResourceScope,
-};
+use kube::{Resource, api::ApiResource, core::DynamicResourceScope};
 use serde::Deserialize;
 
 /// An object of which only some fields of spec and status are read.

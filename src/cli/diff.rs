@@ -76,10 +76,11 @@ fn request(object: impl Into<String>, source: kube::Error) -> DiffError {
 async fn of_portal(client: &Client, mut portal: PortalPlatform) -> Result<String, DiffError> {
     let name = portal.metadata.name.clone().unwrap_or_default();
     let namespace = portal.metadata.namespace.clone().unwrap_or_default();
-    let live: Option<PortalPlatform> = Api::<PortalPlatform>::namespaced(client.clone(), &namespace)
-        .get_opt(&name)
-        .await
-        .map_err(|source| request(format!("PortalPlatform {name}"), source))?;
+    let live: Option<PortalPlatform> =
+        Api::<PortalPlatform>::namespaced(client.clone(), &namespace)
+            .get_opt(&name)
+            .await
+            .map_err(|source| request(format!("PortalPlatform {name}"), source))?;
     if let Some(live) = live {
         portal.metadata.uid = live.metadata.uid;
         portal.status = live.status;
@@ -106,7 +107,12 @@ async fn of_portal(client: &Client, mut portal: PortalPlatform) -> Result<String
             .any(|manifest| manifest.kind.kind == object.kind && manifest.name == object.name);
         let ours = uid.is_some() && object.observation.owner.as_deref() == uid;
         if ours && !wanted {
-            text.push_str(&unified(object.kind, &object.name, Some(&object.body), None));
+            text.push_str(&unified(
+                object.kind,
+                &object.name,
+                Some(&object.body),
+                None,
+            ));
         }
     }
     Ok(text)
@@ -223,7 +229,10 @@ fn unified(kind: &str, name: &str, before: Option<&Value>, after: Option<&Value>
     TextDiff::from_lines(&before, &after)
         .unified_diff()
         .context_radius(3)
-        .header(&format!("live/{kind}/{name}"), &format!("new/{kind}/{name}"))
+        .header(
+            &format!("live/{kind}/{name}"),
+            &format!("new/{kind}/{name}"),
+        )
         .to_string()
 }
 

@@ -157,10 +157,13 @@ pub(super) fn env_from(component: &Component) -> Vec<EnvFromSource> {
         .env_from
         .iter()
         .map(|source| EnvFromSource {
-            config_map_ref: source.config_map_ref.as_ref().map(|map| ConfigMapEnvSource {
-                name: map.name.clone(),
-                optional: None,
-            }),
+            config_map_ref: source
+                .config_map_ref
+                .as_ref()
+                .map(|map| ConfigMapEnvSource {
+                    name: map.name.clone(),
+                    optional: None,
+                }),
             secret_ref: source.secret_ref.as_ref().map(|secret| SecretEnvSource {
                 name: secret.name.clone(),
                 optional: None,
@@ -208,16 +211,40 @@ pub(super) fn reload(
 ) -> Vec<u64> {
     let mut used: Vec<(&'static str, &str)> = Vec::new();
     for source in &component.env_from {
-        used.extend(source.secret_ref.iter().map(|r| ("Secret", r.name.as_str())));
-        used.extend(source.config_map_ref.iter().map(|r| ("ConfigMap", r.name.as_str())));
+        used.extend(
+            source
+                .secret_ref
+                .iter()
+                .map(|r| ("Secret", r.name.as_str())),
+        );
+        used.extend(
+            source
+                .config_map_ref
+                .iter()
+                .map(|r| ("ConfigMap", r.name.as_str())),
+        );
     }
     for source in component.env.iter().filter_map(|v| v.value_from.as_ref()) {
-        used.extend(source.secret_key_ref.iter().map(|r| ("Secret", r.name.as_str())));
-        used.extend(source.config_map_key_ref.iter().map(|r| ("ConfigMap", r.name.as_str())));
+        used.extend(
+            source
+                .secret_key_ref
+                .iter()
+                .map(|r| ("Secret", r.name.as_str())),
+        );
+        used.extend(
+            source
+                .config_map_key_ref
+                .iter()
+                .map(|r| ("ConfigMap", r.name.as_str())),
+        );
     }
     for file in config.iter().flat_map(|config| &config.files) {
         used.extend(file.secret_ref.iter().map(|r| ("Secret", r.name.as_str())));
-        used.extend(file.config_map_ref.iter().map(|r| ("ConfigMap", r.name.as_str())));
+        used.extend(
+            file.config_map_ref
+                .iter()
+                .map(|r| ("ConfigMap", r.name.as_str())),
+        );
     }
     used.sort_unstable();
     used.dedup();

@@ -3,9 +3,7 @@
 use serde::Serialize;
 
 use super::{Exposure, Route, profile};
-use crate::api::spec::{
-    Client, Component, Destination, NetworkMode, PortalPlatformSpec, Profile,
-};
+use crate::api::spec::{Client, Component, Destination, NetworkMode, PortalPlatformSpec, Profile};
 
 /// Network rules of a component, besides traffic among the components and to DNS.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,11 +32,7 @@ pub(super) fn plan(
     component: &Component,
 ) -> Option<Isolation> {
     let network = spec.network.clone().unwrap_or_default();
-    if network
-        .policy
-        .unwrap_or(profile::defaults(profile).network)
-        == NetworkMode::Open
-    {
+    if network.policy.unwrap_or(profile::defaults(profile).network) == NetworkMode::Open {
         return None;
     }
     let exposed = component.path.is_some() && exposure.route != Route::None;

@@ -162,8 +162,12 @@ pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProb
             let replicas = scaling::plan(profile, component);
             let probes = preset::probes(&defaults, component, &mut problems);
             let shutdown = preset::shutdown(preset, &probes);
-            let (command, args) =
-                config::command(preset, component, spec.config.as_ref(), app_config.is_some());
+            let (command, args) = config::command(
+                preset,
+                component,
+                spec.config.as_ref(),
+                app_config.is_some(),
+            );
             Component {
                 name: component.name.clone(),
                 object_name: identity.object_name(&component.name),

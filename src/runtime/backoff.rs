@@ -38,14 +38,19 @@ impl Backoff {
     }
 
     /// The next delay, with random jitter.
-    #[expect(clippy::should_implement_trait, reason = "a series of delays has no end, so it is no iterator")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a series of delays has no end, so it is no iterator"
+    )]
     pub fn next(&mut self) -> Duration {
         self.next_with(random_fraction())
     }
 
     /// The next delay, with the caller's random `fraction` from 0 (no jitter) to 1 (all of it).
     pub fn next_with(&mut self, fraction: f64) -> Duration {
-        let doubled = 2_u32.checked_pow(self.tries).and_then(|factor| self.min.checked_mul(factor));
+        let doubled = 2_u32
+            .checked_pow(self.tries)
+            .and_then(|factor| self.min.checked_mul(factor));
         self.tries = self.tries.saturating_add(1);
         let whole = doubled.unwrap_or(self.max).min(self.max);
         whole.mul_f64(1.0 - JITTER * fraction.clamp(0.0, 1.0))
@@ -66,7 +71,10 @@ pub struct PortalBackoff {
 impl PortalBackoff {
     /// The next delay for this portal, which counts as failing from now on.
     pub fn next(&self, namespace: &str, name: &str) -> Duration {
-        self.lock().entry((namespace.to_owned(), name.to_owned())).or_insert_with(Backoff::portal).next()
+        self.lock()
+            .entry((namespace.to_owned(), name.to_owned()))
+            .or_insert_with(Backoff::portal)
+            .next()
     }
 
     /// Ends the series of a portal that succeeded or is gone.
@@ -122,9 +130,15 @@ mod tests {
         let mut backoff = Backoff::watch();
         for _ in 0..100 {
             let delay = backoff.next();
-            assert!(delay >= Duration::from_millis(140) && delay <= Duration::from_secs(30), "{delay:?}");
+            assert!(
+                delay >= Duration::from_millis(140) && delay <= Duration::from_secs(30),
+                "{delay:?}"
+            );
         }
-        assert_eq!(Backoff::new(SECOND, SECOND).next_with(1.0), Duration::from_millis(700));
+        assert_eq!(
+            Backoff::new(SECOND, SECOND).next_with(1.0),
+            Duration::from_millis(700)
+        );
     }
 
     #[test]
@@ -160,6 +174,10 @@ mod tests {
     fn random_fractions_differ_and_stay_in_range() {
         let drawn: Vec<_> = (0..50).map(|_| random_fraction()).collect();
         assert!(drawn.iter().all(|fraction| (0.0..=1.0).contains(fraction)));
-        assert!(drawn.iter().any(|fraction| (fraction - drawn[0]).abs() > 0.01));
+        assert!(
+            drawn
+                .iter()
+                .any(|fraction| (fraction - drawn[0]).abs() > 0.01)
+        );
     }
 }

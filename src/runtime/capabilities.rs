@@ -43,9 +43,7 @@ pub async fn run(
         for child in optional() {
             let kind = child.kind().kind;
             if served.contains(kind) {
-                running
-                    .entry(kind)
-                    .or_insert_with(|| Watches(start(child)));
+                running.entry(kind).or_insert_with(|| Watches(start(child)));
             } else {
                 running.remove(kind);
                 index.api(kind, ApiState::Absent);
@@ -77,7 +75,11 @@ async fn served(client: &Client) -> Result<BTreeSet<&'static str>, kube::Error> 
         let kind = child.kind();
         match client.list_api_group_resources(&kind.api_version()).await {
             Ok(list) => {
-                if list.resources.iter().any(|resource| resource.kind == kind.kind) {
+                if list
+                    .resources
+                    .iter()
+                    .any(|resource| resource.kind == kind.kind)
+                {
                     served.insert(kind.kind);
                 }
             }

@@ -82,12 +82,21 @@ pub async fn serve(
         }
     }
     drop(stop);
-    if timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await.is_err() {
+    if timeout(DRAIN, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await
+    .is_err()
+    {
         debug!("closed connections with answers under way");
     }
 }
 
-async fn converse(stream: TcpStream, probe: Arc<dyn Probe + Send + Sync>, mut stopping: watch::Receiver<()>) {
+async fn converse(
+    stream: TcpStream,
+    probe: Arc<dyn Probe + Send + Sync>,
+    mut stopping: watch::Receiver<()>,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let response = answer(request.method(), request.uri().path(), probe.as_ref());
         async move { Ok::<_, Infallible>(response) }
@@ -117,8 +126,14 @@ fn answer(method: &Method, path: &str, probe: &(dyn Probe + Send + Sync)) -> Res
         return respond(StatusCode::NOT_FOUND, PLAIN, "not found\n".to_owned());
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
-        let mut refused = respond(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "method not allowed\n".to_owned());
-        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        let mut refused = respond(
+            StatusCode::METHOD_NOT_ALLOWED,
+            PLAIN,
+            "method not allowed\n".to_owned(),
+        );
+        refused
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
     match path {
@@ -131,14 +146,20 @@ fn answer(method: &Method, path: &str, probe: &(dyn Probe + Send + Sync)) -> Res
 fn verdict(result: Result<(), String>) -> Response<Full<Bytes>> {
     match result {
         Ok(()) => respond(StatusCode::OK, PLAIN, "ok\n".to_owned()),
-        Err(reason) => respond(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{reason}\n")),
+        Err(reason) => respond(
+            StatusCode::SERVICE_UNAVAILABLE,
+            PLAIN,
+            format!("{reason}\n"),
+        ),
     }
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -183,7 +204,11 @@ mod tests {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        Server { address, stop, task: tokio::spawn(serve(listener, Arc::new(Sick), shutdown)) }
+        Server {
+            address,
+            stop,
+            task: tokio::spawn(serve(listener, Arc::new(Sick), shutdown)),
+        }
     }
 
     async fn send(address: SocketAddr, head: &str) -> TcpStream {
@@ -194,7 +219,11 @@ mod tests {
 
     /// The whole answer to a request without a body.
     async fn ask(address: SocketAddr, request: &str) -> String {
-        let mut stream = send(address, &format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await;
+        let mut stream = send(
+            address,
+            &format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
+        )
+        .await;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
@@ -204,20 +233,44 @@ mod tests {
     async fn each_endpoint_answers_for_itself() {
         let server = server().await;
         let metrics = ask(server.address, "GET /metrics").await;
-        assert!(metrics.starts_with("HTTP/1.1 200") && metrics.ends_with("# EOF\n"), "{metrics}");
-        assert!(metrics.contains("content-type: application/openmetrics-text; version=1.0.0"), "{metrics}");
-        assert!(ask(server.address, "GET /readyz").await.starts_with("HTTP/1.1 200"));
+        assert!(
+            metrics.starts_with("HTTP/1.1 200") && metrics.ends_with("# EOF\n"),
+            "{metrics}"
+        );
+        assert!(
+            metrics.contains("content-type: application/openmetrics-text; version=1.0.0"),
+            "{metrics}"
+        );
+        assert!(
+            ask(server.address, "GET /readyz")
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
         let health = ask(server.address, "GET /healthz").await;
-        assert!(health.starts_with("HTTP/1.1 503") && health.contains("watch of Deployment"), "{health}");
+        assert!(
+            health.starts_with("HTTP/1.1 503") && health.contains("watch of Deployment"),
+            "{health}"
+        );
     }
 
     #[tokio::test]
     async fn other_paths_and_methods_are_refused() {
         let server = server().await;
-        assert!(ask(server.address, "GET /debug/pprof").await.starts_with("HTTP/1.1 404"));
-        assert!(ask(server.address, "POST /metrics").await.starts_with("HTTP/1.1 405"));
+        assert!(
+            ask(server.address, "GET /debug/pprof")
+                .await
+                .starts_with("HTTP/1.1 404")
+        );
+        assert!(
+            ask(server.address, "POST /metrics")
+                .await
+                .starts_with("HTTP/1.1 405")
+        );
         let head = ask(server.address, "HEAD /metrics").await;
-        assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(
+            head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"),
+            "{head}"
+        );
     }
 
     #[tokio::test]
@@ -243,7 +296,11 @@ mod tests {
         }
         let address = server.address;
         let mut late = tokio::spawn(async move { ask(address, "GET /readyz").await });
-        assert!(timeout(Duration::from_millis(100), &mut late).await.is_err());
+        assert!(
+            timeout(Duration::from_millis(100), &mut late)
+                .await
+                .is_err()
+        );
         held.pop();
         assert!(late.await.unwrap().starts_with("HTTP/1.1 200"));
     }

@@ -88,9 +88,8 @@ impl Index {
                     .range((first, Bound::Unbounded))
                     .take_while(|((k, name), _)| *k == kind && name.starts_with(&key.name))
                     .filter(|(_, child)| *child.portal == *key.name);
-                children.extend(
-                    of_portal.map(|(key, child)| (key.clone(), child.observation.clone())),
-                );
+                children
+                    .extend(of_portal.map(|(key, child)| (key.clone(), child.observation.clone())));
             }
         }
         let pods = state.pods.get(&key.namespace).map_or_else(Vec::new, |all| {
@@ -104,12 +103,10 @@ impl Index {
             children,
             pods,
             nodes: state.nodes.clone(),
-            pod_security: state.namespaces.as_ref().map(|namespaces| {
-                namespaces
-                    .get(&key.namespace)
-                    .cloned()
-                    .unwrap_or_default()
-            }),
+            pod_security: state
+                .namespaces
+                .as_ref()
+                .map(|namespaces| namespaces.get(&key.namespace).cloned().unwrap_or_default()),
             apis: state
                 .apis
                 .iter()

@@ -44,7 +44,11 @@ pub struct LeaderSettings {
 impl LeaderSettings {
     /// Settings with a lease of 5 s, renewed every 2 s.
     #[must_use]
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>, identity: impl Into<String>) -> Self {
+    pub fn new(
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+        identity: impl Into<String>,
+    ) -> Self {
         Self {
             namespace: namespace.into(),
             name: name.into(),
@@ -98,7 +102,12 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), LeaderError> {
     let leases = Api::namespaced(client, &settings.namespace);
-    let mut election = Election { leases, settings, leading, held: None };
+    let mut election = Election {
+        leases,
+        settings,
+        leading,
+        held: None,
+    };
     let outcome = tokio::select! {
         biased;
         () = shutdown => Ok(()),
@@ -137,7 +146,12 @@ impl Election<'_> {
         let mut record = Record::default();
         loop {
             let sent = Instant::now();
-            match timeout_at(sent + self.settings.lease, self.leases.get_opt(&self.settings.name)).await {
+            match timeout_at(
+                sent + self.settings.lease,
+                self.leases.get_opt(&self.settings.name),
+            )
+            .await
+            {
                 Ok(Ok(lease)) => {
                     record.observe(lease, &self.settings);
                     if let Some(won) = self.follow(&mut record, &mut backoff).await {
@@ -152,14 +166,25 @@ impl Election<'_> {
     }
 
     /// Watches the record from the version just read and claims it when it is free; `None`: read it again.
-    async fn follow(&mut self, record: &mut Record, backoff: &mut Backoff) -> Option<(Lease, Instant)> {
+    async fn follow(
+        &mut self,
+        record: &mut Record,
+        backoff: &mut Backoff,
+    ) -> Option<(Lease, Instant)> {
         let (leases, name) = (self.leases.clone(), &self.settings.name);
-        let only = WatchParams::default().disable_bookmarks().fields(&format!("metadata.name={name}"));
+        let only = WatchParams::default()
+            .disable_bookmarks()
+            .fields(&format!("metadata.name={name}"));
         let version = record.version().to_owned();
-        let mut events =
-            pin!(futures::stream::once(async move { leases.watch(&only, &version).await }).try_flatten());
+        let mut events = pin!(
+            futures::stream::once(async move { leases.watch(&only, &version).await }).try_flatten()
+        );
         loop {
-            let free_at = if self.is_ours(record.lease.as_ref()) { Instant::now() } else { record.free_at };
+            let free_at = if self.is_ours(record.lease.as_ref()) {
+                Instant::now()
+            } else {
+                record.free_at
+            };
             // A free Lease is claimed before more is heard: a stale claim is refused by its resourceVersion.
             let event = tokio::select! {
                 biased;
@@ -201,13 +226,25 @@ impl Election<'_> {
     }
 
     /// Renews until it succeeds or trust in the last renewal ends.
-    async fn renew(&mut self, mut lease: Lease, end: Instant) -> Result<(Lease, Instant), LeaderError> {
+    async fn renew(
+        &mut self,
+        mut lease: Lease,
+        end: Instant,
+    ) -> Result<(Lease, Instant), LeaderError> {
         loop {
             let sent = Instant::now();
             if sent >= end {
-                return Err(LeaderError::Lapsed { lease: self.settings.to_string() });
+                return Err(LeaderError::Lapsed {
+                    lease: self.settings.to_string(),
+                });
             }
-            match self.write(&renewal_of(&lease), (sent + self.settings.request()).min(end)).await {
+            match self
+                .write(
+                    &renewal_of(&lease),
+                    (sent + self.settings.request()).min(end),
+                )
+                .await
+            {
                 Written::Done(lease) => {
                     self.leading.grant(sent + self.settings.trusted());
                     return Ok((*lease, sent));
@@ -267,17 +304,24 @@ impl Election<'_> {
 
     /// Creates the Lease, or replaces the version that `lease` was read at.
     async fn write(&self, lease: &Lease, end: Instant) -> Written {
-        let (options, replaces) = (PostParams::default(), lease.metadata.resource_version.is_some());
+        let (options, replaces) = (
+            PostParams::default(),
+            lease.metadata.resource_version.is_some(),
+        );
         let request = async {
             if replaces {
-                self.leases.replace(&self.settings.name, &options, lease).await
+                self.leases
+                    .replace(&self.settings.name, &options, lease)
+                    .await
             } else {
                 self.leases.create(&options, lease).await
             }
         };
         match timeout_at(end, request).await {
             Ok(Ok(lease)) => return Written::Done(Box::new(lease)),
-            Ok(Err(kube::Error::Api(status))) if status.code == 409 || (replaces && status.code == 404) => {
+            Ok(Err(kube::Error::Api(status)))
+                if status.code == 409 || (replaces && status.code == 404) =>
+            {
                 return Written::Stale;
             }
             Ok(Err(error)) => warn!(lease = %self.settings, %error, "failed to write lease"),
@@ -288,7 +332,9 @@ impl Election<'_> {
 
     /// Whether the record is our own claim, not that of another process of the same name.
     fn is_ours(&self, lease: Option<&Lease>) -> bool {
-        let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else { return false };
+        let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else {
+            return false;
+        };
         self.leading.claimed.is_some()
             && spec.acquire_time == self.leading.claimed
             && spec.holder_identity.as_deref() == Some(&self.settings.identity)
@@ -296,7 +342,10 @@ impl Election<'_> {
 
     fn claim_of(&self, found: Option<&Lease>, now: MicroTime) -> Lease {
         let mut lease = found.cloned().unwrap_or_else(|| Lease {
-            metadata: ObjectMeta { name: Some(self.settings.name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(self.settings.name.clone()),
+                ..ObjectMeta::default()
+            },
             spec: None,
         });
         lease.metadata.managed_fields = None;
@@ -307,7 +356,8 @@ impl Election<'_> {
             None => Some(0),
         };
         spec.holder_identity = Some(self.settings.identity.clone());
-        spec.lease_duration_seconds = Some(i32::try_from(self.settings.lease.as_secs().max(1)).unwrap_or(i32::MAX));
+        spec.lease_duration_seconds =
+            Some(i32::try_from(self.settings.lease.as_secs().max(1)).unwrap_or(i32::MAX));
         spec.acquire_time = Some(now.clone());
         spec.renew_time = Some(now);
         lease
@@ -331,7 +381,11 @@ struct Record {
 
 impl Default for Record {
     fn default() -> Self {
-        Self { lease: None, known: false, free_at: Instant::now() }
+        Self {
+            lease: None,
+            known: false,
+            free_at: Instant::now(),
+        }
     }
 }
 
@@ -341,7 +395,10 @@ impl Record {
         let spec = lease.as_ref().and_then(|lease| lease.spec.as_ref());
         let before = self.lease.as_ref().and_then(|lease| lease.spec.as_ref());
         let now = Instant::now();
-        if lease.as_ref().is_some_and(|lease| holder_of(lease).is_empty()) {
+        if lease
+            .as_ref()
+            .is_some_and(|lease| holder_of(lease).is_empty())
+        {
             self.free_at = now;
         } else if !self.known || spec != before {
             self.free_at = match spec {
@@ -357,17 +414,26 @@ impl Record {
     }
 
     fn version(&self) -> &str {
-        self.lease.as_ref().and_then(|lease| lease.metadata.resource_version.as_deref()).unwrap_or("0")
+        self.lease
+            .as_ref()
+            .and_then(|lease| lease.metadata.resource_version.as_deref())
+            .unwrap_or("0")
     }
 }
 
 /// How long the holder said the record is good for.
 fn promised(spec: &LeaseSpec) -> Option<Duration> {
-    spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
+    spec.lease_duration_seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map(Duration::from_secs)
 }
 
 fn holder_of(lease: &Lease) -> &str {
-    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
+    lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.holder_identity.as_deref())
+        .unwrap_or_default()
 }
 
 fn renewal_of(lease: &Lease) -> Lease {

@@ -34,7 +34,10 @@ impl<S> Layer<S> for LeaderGate {
     type Service = LeaderGateService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        LeaderGateService { inner, term: self.term.clone() }
+        LeaderGateService {
+            inner,
+            term: self.term.clone(),
+        }
     }
 }
 
@@ -126,7 +129,9 @@ mod tests {
             let body = br#"{"metadata":{"name":"notes"}}"#.to_vec();
             Ok::<_, BoxError>(Response::new(Body::from(body)))
         });
-        ClientBuilder::new(server, "team").with_layer(&LeaderGate::new(term)).build()
+        ClientBuilder::new(server, "team")
+            .with_layer(&LeaderGate::new(term))
+            .build()
     }
 
     #[tokio::test(start_paused = true)]
@@ -134,7 +139,10 @@ mod tests {
         let (_leading, term) = term::channel();
         let notes: Api<ConfigMap> = Api::default_namespaced(gated(term, Duration::ZERO));
         assert!(notes.get("notes").await.is_ok());
-        let refused = notes.delete("notes", &DeleteParams::default()).await.unwrap_err();
+        let refused = notes
+            .delete("notes", &DeleteParams::default())
+            .await
+            .unwrap_err();
         assert!(is_not_leading(&refused), "{refused}");
     }
 
@@ -143,9 +151,17 @@ mod tests {
         let (leading, term) = term::channel();
         leading.grant(Instant::now() + Duration::from_secs(5));
         let notes: Api<ConfigMap> = Api::default_namespaced(gated(term, Duration::ZERO));
-        assert!(notes.create(&PostParams::default(), &ConfigMap::default()).await.is_ok());
+        assert!(
+            notes
+                .create(&PostParams::default(), &ConfigMap::default())
+                .await
+                .is_ok()
+        );
         tokio::time::advance(Duration::from_secs(5)).await;
-        let refused = notes.create(&PostParams::default(), &ConfigMap::default()).await.unwrap_err();
+        let refused = notes
+            .create(&PostParams::default(), &ConfigMap::default())
+            .await
+            .unwrap_err();
         assert!(is_not_leading(&refused), "{refused}");
     }
 
@@ -155,7 +171,10 @@ mod tests {
         let started = Instant::now();
         leading.grant(started + Duration::from_secs(5));
         let notes: Api<ConfigMap> = Api::default_namespaced(gated(term, Duration::from_secs(9)));
-        let refused = notes.create(&PostParams::default(), &ConfigMap::default()).await.unwrap_err();
+        let refused = notes
+            .create(&PostParams::default(), &ConfigMap::default())
+            .await
+            .unwrap_err();
         assert!(is_not_leading(&refused), "{refused}");
         assert_eq!(started.elapsed().as_secs(), 5);
     }
@@ -164,9 +183,15 @@ mod tests {
     fn only_reads_and_leases_are_free() {
         let lease = "/apis/coordination.k8s.io/v1/namespaces/team/leases/portal-operator";
         assert!(is_free(&Method::PUT, lease));
-        assert!(is_free(&Method::GET, "/api/v1/namespaces/team/services/leases"));
+        assert!(is_free(
+            &Method::GET,
+            "/api/v1/namespaces/team/services/leases"
+        ));
         for method in [Method::PUT, Method::PATCH, Method::POST, Method::DELETE] {
-            assert!(!is_free(&method, "/api/v1/namespaces/team/services/leases"), "{method}");
+            assert!(
+                !is_free(&method, "/api/v1/namespaces/team/services/leases"),
+                "{method}"
+            );
         }
     }
 }

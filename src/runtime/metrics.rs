@@ -182,42 +182,96 @@ impl Metrics {
     pub fn new(version: &'static str, term: Term) -> Self {
         let mut registry = Registry::with_prefix("portal_operator");
         let reconciles = Family::default();
-        registry.register("reconciles", "Reconciles by how they ended", reconciles.clone());
+        registry.register(
+            "reconciles",
+            "Reconciles by how they ended",
+            reconciles.clone(),
+        );
         // From a no-op pass (well below a millisecond) to the deadline of a pass.
-        let bounds = [0.000_1, 0.000_5, 0.002, 0.01, 0.05, 0.2, 0.5, 1.0, 2.5, 10.0, 30.0];
+        let bounds = [
+            0.000_1, 0.000_5, 0.002, 0.01, 0.05, 0.2, 0.5, 1.0, 2.5, 10.0, 30.0,
+        ];
         let reconcile_duration = Histogram::new(bounds);
-        registry.register("reconcile_duration_seconds", "Duration of reconciles", reconcile_duration.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "Duration of reconciles",
+            reconcile_duration.clone(),
+        );
         let actions = Family::default();
-        registry.register("actions", "Actions on children by kind, verb and result", actions.clone());
+        registry.register(
+            "actions",
+            "Actions on children by kind, verb and result",
+            actions.clone(),
+        );
         let requests = Family::default();
-        registry.register("http_requests", "Requests to the API server", requests.clone());
+        registry.register(
+            "http_requests",
+            "Requests to the API server",
+            requests.clone(),
+        );
         let queue_depth = Gauge::default();
-        registry.register("queue_depth", "Portals waiting to be reconciled", queue_depth.clone());
-        let live = Arc::new(Live { term, version, portals: Mutex::default(), watches: Mutex::default() });
+        registry.register(
+            "queue_depth",
+            "Portals waiting to be reconciled",
+            queue_depth.clone(),
+        );
+        let live = Arc::new(Live {
+            term,
+            version,
+            portals: Mutex::default(),
+            watches: Mutex::default(),
+        });
         registry.register_collector(Box::new(live.clone()));
-        let inner = Inner { registry, reconciles, reconcile_duration, actions, requests, queue_depth, live };
-        Self { inner: Arc::new(inner) }
+        let inner = Inner {
+            registry,
+            reconciles,
+            reconcile_duration,
+            actions,
+            requests,
+            queue_depth,
+            live,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Counts a reconcile and its duration.
     pub fn reconciled(&self, result: ReconcileResult, duration: Duration) {
-        self.inner.reconciles.get_or_create(&ReconcileLabels { result }).inc();
-        self.inner.reconcile_duration.observe(duration.as_secs_f64());
+        self.inner
+            .reconciles
+            .get_or_create(&ReconcileLabels { result })
+            .inc();
+        self.inner
+            .reconcile_duration
+            .observe(duration.as_secs_f64());
     }
 
     /// Counts an action on a child of this kind.
     pub fn action(&self, kind: &'static str, verb: ActionVerb, result: ActionResult) {
-        self.inner.actions.get_or_create(&ActionLabels { kind, verb, result }).inc();
+        self.inner
+            .actions
+            .get_or_create(&ActionLabels { kind, verb, result })
+            .inc();
     }
 
     /// Counts a request to the API server.
     pub fn request(&self, verb: RequestVerb, resource: &str, code: RequestCode) {
-        self.inner.requests.get_or_create(&RequestLabels { verb, resource: resource.to_owned(), code }).inc();
+        self.inner
+            .requests
+            .get_or_create(&RequestLabels {
+                verb,
+                resource: resource.to_owned(),
+                code,
+            })
+            .inc();
     }
 
     /// Tells how many portals wait.
     pub fn set_queue_depth(&self, depth: usize) {
-        self.inner.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+        self.inner
+            .queue_depth
+            .set(i64::try_from(depth).unwrap_or(i64::MAX));
     }
 
     /// Notes that the watch of this kind heard from the server now.
@@ -234,7 +288,11 @@ impl Metrics {
     #[must_use]
     pub fn silent_watches(&self, age: Duration) -> Vec<&'static str> {
         let watches = lock(&self.inner.live.watches);
-        watches.iter().filter(|(_, at)| at.elapsed() >= age).map(|(kind, _)| *kind).collect()
+        watches
+            .iter()
+            .filter(|(_, at)| at.elapsed() >= age)
+            .map(|(kind, _)| *kind)
+            .collect()
     }
 
     /// Replaces what is known of a portal.
@@ -262,46 +320,80 @@ impl Metrics {
 
 impl Collector for Live {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut gauges = Gauges { encoder: &mut encoder };
+        let mut gauges = Gauges {
+            encoder: &mut encoder,
+        };
         gauges.family("build_info", "Version of the operator", |add| {
             add(&[("version", self.version)], 1.0)
         })?;
         gauges.family("leader", "Whether this process holds the lease", |add| {
             add(&[], f64::from(u8::from(self.term.is_leading())))
         })?;
-        gauges.family("watch_age_seconds", "Time since a watch last heard from the server", |add| {
-            let watches = lock(&self.watches);
-            watches.iter().try_for_each(|(kind, at)| add(&[("kind", kind)], at.elapsed().as_secs_f64()))
-        })?;
+        gauges.family(
+            "watch_age_seconds",
+            "Time since a watch last heard from the server",
+            |add| {
+                let watches = lock(&self.watches);
+                watches
+                    .iter()
+                    .try_for_each(|(kind, at)| add(&[("kind", kind)], at.elapsed().as_secs_f64()))
+            },
+        )?;
         let portals = lock(&self.portals);
         gauges.family("portals", "Portals known", |add| {
-            add(&[], f64::from(u32::try_from(portals.len()).unwrap_or(u32::MAX)))
+            add(
+                &[],
+                f64::from(u32::try_from(portals.len()).unwrap_or(u32::MAX)),
+            )
         })?;
         gauges.family("portal_ready", "Whether a portal is Ready", |add| {
             portals.iter().try_for_each(|((namespace, name), portal)| {
-                add(&[("namespace", namespace), ("name", name)], f64::from(u8::from(portal.ready)))
+                add(
+                    &[("namespace", namespace), ("name", name)],
+                    f64::from(u8::from(portal.ready)),
+                )
             })
         })?;
-        gauges.family("policy", "Whether a policy holds: 1 for the present status", |add| {
-            each_policy(&portals, |namespace, name, sample| {
-                [(Verdict::True, "True"), (Verdict::False, "False"), (Verdict::Unknown, "Unknown")]
+        gauges.family(
+            "policy",
+            "Whether a policy holds: 1 for the present status",
+            |add| {
+                each_policy(&portals, |namespace, name, sample| {
+                    [
+                        (Verdict::True, "True"),
+                        (Verdict::False, "False"),
+                        (Verdict::Unknown, "Unknown"),
+                    ]
                     .into_iter()
                     .try_for_each(|(verdict, status)| {
-                        let labels =
-                            [("namespace", namespace), ("name", name), ("policy", sample.policy), ("status", status)];
+                        let labels = [
+                            ("namespace", namespace),
+                            ("name", name),
+                            ("policy", sample.policy),
+                            ("status", status),
+                        ];
                         add(&labels, f64::from(u8::from(verdict == sample.verdict)))
                     })
-            })
-        })?;
-        gauges.family("policy_observed_seconds", "The figure that a policy observes", |add| {
-            each_policy(&portals, |namespace, name, sample| match sample.observed {
-                Some(observed) => add(
-                    &[("namespace", namespace), ("name", name), ("policy", sample.policy)],
-                    observed.as_secs_f64(),
-                ),
-                None => Ok(()),
-            })
-        })
+                })
+            },
+        )?;
+        gauges.family(
+            "policy_observed_seconds",
+            "The figure that a policy observes",
+            |add| {
+                each_policy(&portals, |namespace, name, sample| match sample.observed {
+                    Some(observed) => add(
+                        &[
+                            ("namespace", namespace),
+                            ("name", name),
+                            ("policy", sample.policy),
+                        ],
+                        observed.as_secs_f64(),
+                    ),
+                    None => Ok(()),
+                })
+            },
+        )
     }
 }
 
@@ -313,8 +405,15 @@ struct Gauges<'a, 'e> {
 type Add<'f> = dyn FnMut(&[(&str, &str)], f64) -> fmt::Result + 'f;
 
 impl Gauges<'_, '_> {
-    fn family(&mut self, name: &str, help: &str, series: impl FnOnce(&mut Add<'_>) -> fmt::Result) -> fmt::Result {
-        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    fn family(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl FnOnce(&mut Add<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut family = self
+            .encoder
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
         series(&mut |labels, value| {
             if labels.is_empty() {
                 return family.encode_gauge(&value);
@@ -329,7 +428,10 @@ fn each_policy(
     mut visit: impl FnMut(&str, &str, &PolicySample) -> fmt::Result,
 ) -> fmt::Result {
     portals.iter().try_for_each(|((namespace, name), portal)| {
-        portal.policies.iter().try_for_each(|sample| visit(namespace, name, sample))
+        portal
+            .policies
+            .iter()
+            .try_for_each(|sample| visit(namespace, name, sample))
     })
 }
 

@@ -21,13 +21,13 @@ use kube::{
         reflector::{self, ObjectRef},
     },
 };
-use tower::{BoxError, util::BoxService};
 use tokio::{
     net::TcpListener,
     sync::mpsc,
     task::{JoinHandle, JoinSet},
     time::Instant,
 };
+use tower::{BoxError, util::BoxService};
 
 use super::{
     backoff::PortalBackoff,
@@ -221,7 +221,11 @@ impl Operator<'_> {
         let writer = Arc::new(Mutex::new(writer));
         for scope in &scopes {
             tasks.spawn(watch::run(
-                self.source("PortalPlatform", None, portals(&self.client, scope.as_deref())),
+                self.source(
+                    "PortalPlatform",
+                    None,
+                    portals(&self.client, scope.as_deref()),
+                ),
                 sinks::Portals {
                     writer: writer.clone(),
                     queue: self.queue.clone(),
@@ -438,11 +442,19 @@ fn pass(
         let (result, action) = match AssertUnwindSafe(bounded).catch_unwind().await {
             Ok(Ok((result, action))) => (result, action),
             Ok(Err(_)) => {
-                tracing::error!(namespace = key.namespace, portal = key.name, "pass took too long");
+                tracing::error!(
+                    namespace = key.namespace,
+                    portal = key.name,
+                    "pass took too long"
+                );
                 (ReconcileResult::Error, Action::requeue(BROKEN))
             }
             Err(_) => {
-                tracing::error!(namespace = key.namespace, portal = key.name, "pass panicked; please report it with the log line above");
+                tracing::error!(
+                    namespace = key.namespace,
+                    portal = key.name,
+                    "pass panicked; please report it with the log line above"
+                );
                 (ReconcileResult::Error, Action::requeue(BROKEN))
             }
         };

@@ -37,7 +37,11 @@ impl Requests {
     /// A layer with the usual [`DEADLINE`].
     #[must_use]
     pub const fn new(metrics: Metrics, beats: Beats) -> Self {
-        Self { metrics, beats, deadline: DEADLINE }
+        Self {
+            metrics,
+            beats,
+            deadline: DEADLINE,
+        }
     }
 }
 
@@ -45,7 +49,10 @@ impl<S> Layer<S> for Requests {
     type Service = RequestsService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequestsService { inner, settings: self.clone() }
+        RequestsService {
+            inner,
+            settings: self.clone(),
+        }
     }
 }
 
@@ -74,7 +81,11 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let started = Instant::now();
-        let verb = verb_of(request.method(), request.uri().path(), request.uri().query());
+        let verb = verb_of(
+            request.method(),
+            request.uri().path(),
+            request.uri().query(),
+        );
         let resource = resource_of(request.uri().path()).to_owned();
         let deadline = (verb != RequestVerb::Watch).then(|| started + self.settings.deadline);
         let metrics = self.settings.metrics.clone();
@@ -83,7 +94,9 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let outcome = match deadline {
-                Some(deadline) => timeout_at(deadline, answer).await.map_err(|_| DeadlineExceeded),
+                Some(deadline) => timeout_at(deadline, answer)
+                    .await
+                    .map_err(|_| DeadlineExceeded),
                 None => Ok(answer.await),
             };
             let code = match &outcome {
@@ -113,7 +126,10 @@ pub struct DeadlineBody<B> {
 
 impl<B> DeadlineBody<B> {
     fn new(body: B, deadline: Option<Instant>) -> Self {
-        Self { inner: Box::pin(body), deadline: deadline.map(|at| Box::pin(sleep_until(at))) }
+        Self {
+            inner: Box::pin(body),
+            deadline: deadline.map(|at| Box::pin(sleep_until(at))),
+        }
     }
 }
 
@@ -131,7 +147,11 @@ where
         if let Poll::Ready(frame) = self.inner.as_mut().poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        match self.deadline.as_mut().map(|deadline| deadline.as_mut().poll(context)) {
+        match self
+            .deadline
+            .as_mut()
+            .map(|deadline| deadline.as_mut().poll(context))
+        {
             Some(Poll::Ready(())) => Poll::Ready(Some(Err(DeadlineExceeded.into()))),
             Some(Poll::Pending) | None => Poll::Pending,
         }
@@ -152,7 +172,11 @@ pub struct DeadlineExceeded;
 
 impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "failed to get an answer within {} s", DEADLINE.as_secs())
+        write!(
+            formatter,
+            "failed to get an answer within {} s",
+            DEADLINE.as_secs()
+        )
     }
 }
 
@@ -165,7 +189,9 @@ pub fn is_timeout(error: &kube::Error) -> bool {
 }
 
 /// Whether an error of type `E` is in the chain of causes.
-pub(super) fn caused_by<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(super) fn caused_by<E: std::error::Error + 'static>(
+    error: &(dyn std::error::Error + 'static),
+) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<E>)
 }
 
@@ -184,7 +210,10 @@ fn verb_of(method: &Method, path: &str, query: Option<&str>) -> RequestVerb {
 }
 
 fn is_watch(query: Option<&str>) -> bool {
-    query.unwrap_or_default().split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"))
+    query
+        .unwrap_or_default()
+        .split('&')
+        .any(|pair| matches!(pair, "watch=true" | "watch=1"))
 }
 
 /// The parts of a path after group, version and namespace: plural, name, subresource.
@@ -210,7 +239,9 @@ fn names_object(path: &str) -> bool {
 
 /// The plural of the resource; a fixed word for what is no resource.
 fn resource_of(path: &str) -> &str {
-    object_parts(path).and_then(|mut parts| parts.next()).unwrap_or("discovery")
+    object_parts(path)
+        .and_then(|mut parts| parts.next())
+        .unwrap_or("discovery")
 }
 
 #[cfg(test)]
@@ -221,11 +252,7 @@ mod tests {
     use http_body_util::StreamBody;
     use hyper::body::Bytes;
     use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::{
-        Api, Client,
-        api::WatchParams,
-        client::ClientBuilder,
-    };
+    use kube::{Api, Client, api::WatchParams, client::ClientBuilder};
 
     use super::*;
     use crate::runtime::term;
@@ -242,13 +269,16 @@ mod tests {
             let body = futures::stream::iter([half]).chain(futures::stream::pending());
             Ok::<_, BoxError>(Response::new(StreamBody::new(body)))
         });
-        ClientBuilder::new(server, "team").with_layer(&Requests::new(metrics, Beats::default())).build()
+        ClientBuilder::new(server, "team")
+            .with_layer(&Requests::new(metrics, Beats::default()))
+            .build()
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_begin_is_given_up_after_ten_seconds() {
         let (metrics, started) = (metrics(), Instant::now());
-        let notes: Api<ConfigMap> = Api::default_namespaced(slow(Duration::from_secs(60), metrics.clone()));
+        let notes: Api<ConfigMap> =
+            Api::default_namespaced(slow(Duration::from_secs(60), metrics.clone()));
         let error = notes.get("notes").await.unwrap_err();
         assert!(is_timeout(&error), "{error}");
         assert_eq!(started.elapsed().as_secs(), 10);
@@ -259,7 +289,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_end_is_given_up_after_ten_seconds() {
         let started = Instant::now();
-        let notes: Api<ConfigMap> = Api::default_namespaced(slow(Duration::from_secs(4), metrics()));
+        let notes: Api<ConfigMap> =
+            Api::default_namespaced(slow(Duration::from_secs(4), metrics()));
         let error = notes.get("notes").await.unwrap_err();
         assert!(is_timeout(&error), "{error}");
         assert_eq!(started.elapsed().as_secs(), 10);
@@ -267,7 +298,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_watch_has_no_deadline() {
-        let notes: Api<ConfigMap> = Api::default_namespaced(slow(Duration::from_secs(60), metrics()));
+        let notes: Api<ConfigMap> =
+            Api::default_namespaced(slow(Duration::from_secs(60), metrics()));
         let mut events = Box::pin(notes.watch(&WatchParams::default(), "0").await.unwrap());
         let silence = tokio::time::timeout(Duration::from_secs(3600), events.next()).await;
         assert!(silence.is_err());
@@ -278,10 +310,19 @@ mod tests {
         let verb = |method, path| verb_of(&method, path, None);
         let portals = "/apis/portalplatform.dev/v1alpha1/portalplatforms";
         let pod = "/api/v1/namespaces/team/pods/a";
-        assert_eq!(verb_of(&Method::GET, portals, Some("limit=500&watch=true")), RequestVerb::Watch);
-        assert_eq!(verb_of(&Method::GET, portals, Some("fieldSelector=watch%3Dtrue")), RequestVerb::List);
+        assert_eq!(
+            verb_of(&Method::GET, portals, Some("limit=500&watch=true")),
+            RequestVerb::Watch
+        );
+        assert_eq!(
+            verb_of(&Method::GET, portals, Some("fieldSelector=watch%3Dtrue")),
+            RequestVerb::List
+        );
         assert_eq!(verb(Method::GET, pod), RequestVerb::Get);
-        assert_eq!(verb(Method::GET, "/api/v1/namespaces/team"), RequestVerb::Get);
+        assert_eq!(
+            verb(Method::GET, "/api/v1/namespaces/team"),
+            RequestVerb::Get
+        );
         assert_eq!(verb(Method::GET, "/apis"), RequestVerb::Get);
         assert_eq!(verb(Method::PATCH, pod), RequestVerb::Patch);
     }
@@ -289,7 +330,10 @@ mod tests {
     #[test]
     fn resources_are_named_by_their_plural_alone() {
         assert_eq!(resource_of("/api/v1/namespaces/team/pods/a/status"), "pods");
-        assert_eq!(resource_of("/apis/apps/v1/namespaces/pods/deployments"), "deployments");
+        assert_eq!(
+            resource_of("/apis/apps/v1/namespaces/pods/deployments"),
+            "deployments"
+        );
         assert_eq!(resource_of("/api/v1/namespaces/team"), "namespaces");
         assert_eq!(resource_of("/api/v1/nodes"), "nodes");
         assert_eq!(resource_of("/apis"), "discovery");

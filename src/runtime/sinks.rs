@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     assess::policies::ENFORCE_LABEL,
-    children::{Child, live::{Live, Thin}},
+    children::{
+        Child,
+        live::{Live, Thin},
+    },
     observe::{ApiState, resource_version},
     reconcile::{Context, Guarded},
 };
@@ -76,7 +79,9 @@ impl Sink<Guarded> for Portals {
                 let listed = std::mem::take(&mut *lock(&self.listed));
                 let known = self.queue.known();
                 for gone in known.iter().filter(|key| {
-                    self.scope.as_ref().is_none_or(|scope| *scope == key.namespace)
+                    self.scope
+                        .as_ref()
+                        .is_none_or(|scope| *scope == key.namespace)
                         && !listed.contains(key)
                 }) {
                     self.forget(gone);

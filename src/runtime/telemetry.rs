@@ -57,19 +57,34 @@ pub enum TelemetryError {
 /// # Errors
 /// When the filter does not parse, or on a second call.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    subscriber(format, filter, io::stderr)?.try_init().map_err(TelemetryError::Install)
+    subscriber(format, filter, io::stderr)?
+        .try_init()
+        .map_err(TelemetryError::Install)
 }
 
-fn subscriber<W>(format: LogFormat, filter: &str, writer: W) -> Result<impl Subscriber + Send + Sync, TelemetryError>
+fn subscriber<W>(
+    format: LogFormat,
+    filter: &str,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync, TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let wanted = EnvFilter::builder()
         .parse(filter)
-        .map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
+        .map_err(|source| TelemetryError::Filter {
+            filter: filter.to_owned(),
+            source,
+        })?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(writer);
     let lines = match format {
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
         LogFormat::Text => lines.boxed(),
     };
     let filter = wanted.and(filter_fn(is_safe));
@@ -83,9 +98,13 @@ fn is_safe(metadata: &Metadata<'_>) -> bool {
 
 fn cap(target: &str) -> LevelFilter {
     let within = |root: &str| {
-        target.strip_prefix(root).is_some_and(|rest| root.is_empty() || rest.is_empty() || rest.starts_with("::"))
+        target
+            .strip_prefix(root)
+            .is_some_and(|rest| root.is_empty() || rest.is_empty() || rest.starts_with("::"))
     };
-    CAPS.iter().find(|(root, _)| within(root)).map_or(LevelFilter::INFO, |(_, cap)| *cap)
+    CAPS.iter()
+        .find(|(root, _)| within(root))
+        .map_or(LevelFilter::INFO, |(_, cap)| *cap)
 }
 
 #[cfg(test)]
@@ -142,7 +161,9 @@ mod tests {
             let _portal = tracing::info_span!("portal", name = "shop").entered();
             info!(kind = "Deployment", "applied\nand more");
         });
-        let [line] = log.lines().collect::<Vec<_>>()[..] else { panic!("{log}") };
+        let [line] = log.lines().collect::<Vec<_>>()[..] else {
+            panic!("{log}")
+        };
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(event["level"], "INFO");
         assert_eq!(event["kind"], "Deployment");
@@ -172,36 +193,59 @@ mod tests {
 
     #[test]
     fn a_directive_for_a_capped_target_opens_nothing() {
-        let log = Log::of(LogFormat::Json, "kube_client=trace,kube_client::client=trace", || {
-            warn!(target: "kube_client::client", "canary");
-            warn!(target: "kube_client::client::tls", "stale roots");
-        });
-        assert!(!log.contains("canary") && log.contains("stale roots"), "{log}");
+        let log = Log::of(
+            LogFormat::Json,
+            "kube_client=trace,kube_client::client=trace",
+            || {
+                warn!(target: "kube_client::client", "canary");
+                warn!(target: "kube_client::client::tls", "stale roots");
+            },
+        );
+        assert!(
+            !log.contains("canary") && log.contains("stale roots"),
+            "{log}"
+        );
     }
 
     #[test]
     fn a_prefix_of_a_name_is_not_its_parent() {
-        assert_eq!(cap(concat!(env!("CARGO_CRATE_NAME"), "_other")), LevelFilter::INFO);
+        assert_eq!(
+            cap(concat!(env!("CARGO_CRATE_NAME"), "_other")),
+            LevelFilter::INFO
+        );
         assert_eq!(cap("kube_client::clients"), LevelFilter::INFO);
     }
 
     #[test]
     fn a_secret_that_cannot_be_parsed_or_is_refused_is_not_logged() {
         let log = Log::of(LogFormat::Json, "trace", || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
             for (status, body) in [
                 (200, r#"{"metadata":{"name":7},"data":{"token":"canary"}}"#),
-                (422, r#"{"kind":"Status","status":"Failure","code":422,"message":"canary","reason":"Invalid"}"#),
+                (
+                    422,
+                    r#"{"kind":"Status","status":"Failure","code":422,"message":"canary","reason":"Invalid"}"#,
+                ),
                 (502, "<html>canary</html>"),
             ] {
                 let server = tower::service_fn(move |_: http::Request<Body>| async move {
                     let body = Body::from(body.as_bytes().to_vec());
-                    let response = Response::builder().status(status).header("x-canary", "canary").body(body);
+                    let response = Response::builder()
+                        .status(status)
+                        .header("x-canary", "canary")
+                        .body(body);
                     Ok::<_, tower::BoxError>(response.unwrap())
                 });
                 runtime.block_on(async {
                     let client = ClientBuilder::new(server, "team").build();
-                    assert!(Api::<Secret>::default_namespaced(client).get("token").await.is_err());
+                    assert!(
+                        Api::<Secret>::default_namespaced(client)
+                            .get("token")
+                            .await
+                            .is_err()
+                    );
                 });
             }
         });

@@ -11,7 +11,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 #[must_use]
 pub fn channel() -> (Leading, Term) {
     let (until, ends) = watch::channel(None);
-    (Leading { until, claimed: None }, Term { ends })
+    (
+        Leading {
+            until,
+            claimed: None,
+        },
+        Term { ends },
+    )
 }
 
 /// The end that grants the term. Dropping it ends the term at once.
@@ -59,14 +65,19 @@ impl Term {
     /// Whether the lease is held at this moment.
     #[must_use]
     pub fn is_leading(&self) -> bool {
-        self.ends.borrow().is_some_and(|until| Instant::now() < until)
+        self.ends
+            .borrow()
+            .is_some_and(|until| Instant::now() < until)
     }
 
     /// Waits until the lease is held; for ever if the election has ended.
     pub async fn elected(&self) {
         let mut ends = self.ends.clone();
         loop {
-            if ends.borrow_and_update().is_some_and(|until| Instant::now() < until) {
+            if ends
+                .borrow_and_update()
+                .is_some_and(|until| Instant::now() < until)
+            {
                 return;
             }
             if ends.changed().await.is_err() {
@@ -80,7 +91,9 @@ impl Term {
         let mut ends = self.ends.clone();
         loop {
             let until = *ends.borrow_and_update();
-            let Some(until) = until.filter(|until| Instant::now() < *until) else { return };
+            let Some(until) = until.filter(|until| Instant::now() < *until) else {
+                return;
+            };
             tokio::select! {
                 () = sleep_until(until) => {}
                 // A dropped sender has revoked the term before.

@@ -41,7 +41,11 @@ pub(super) fn judge(subject: &Subject) -> Finding {
                 "HorizontalPodAutoscaler {name} is made when the first start is over"
             ));
         }
-        let Some(Health::Autoscaler { current, conditions, .. }) = subject
+        let Some(Health::Autoscaler {
+            current,
+            conditions,
+            ..
+        }) = subject
             .world
             .child("HorizontalPodAutoscaler", name)
             .map(|observation| &observation.health)

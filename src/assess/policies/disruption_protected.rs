@@ -24,8 +24,16 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             continue;
         }
         let observation = subject.world.child("PodDisruptionBudget", name);
-        let Some((Health::Budget { observed_generation, allowed, healthy, desired, .. }, current)) =
-            observation.map(|observation| (&observation.health, observation.generation))
+        let Some((
+            Health::Budget {
+                observed_generation,
+                allowed,
+                healthy,
+                desired,
+                ..
+            },
+            current,
+        )) = observation.map(|observation| (&observation.health, observation.generation))
         else {
             return finding(Verdict::False, "BudgetMissing")
                 .message(format!("PodDisruptionBudget {name} is not there"));

@@ -38,14 +38,12 @@ pub(super) fn judge(subject: &Subject) -> Finding {
         (Some(name), _) => finding(Verdict::False, "DeploymentMissing")
             .message(format!("Deployment {name} is not there")),
         (None, Some(message)) => finding(Verdict::False, "BelowMinimum").message(message),
-        (None, None) if observed.is_empty() => {
-            Finding::new(
-                Verdict::True,
-                "NothingCritical",
-                "available pods ≥ minimum, for every critical component",
-                "spec.components[].critical",
-            )
-        }
+        (None, None) if observed.is_empty() => Finding::new(
+            Verdict::True,
+            "NothingCritical",
+            "available pods ≥ minimum, for every critical component",
+            "spec.components[].critical",
+        ),
         (None, None) => finding(Verdict::True, "MinimumAvailable"),
     }
 }

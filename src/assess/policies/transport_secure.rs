@@ -17,8 +17,13 @@ pub(super) fn judge(subject: &Subject) -> Finding {
     let exposure = &subject.plan.exposure;
     let name = &subject.plan.identity.name;
     if exposure.route == Route::None {
-        return Finding::new(Verdict::True, "NotExposed", objective, "spec.exposure, spec.host")
-            .observed("not reachable from outside the cluster");
+        return Finding::new(
+            Verdict::True,
+            "NotExposed",
+            objective,
+            "spec.exposure, spec.host",
+        )
+        .observed("not reachable from outside the cluster");
     }
     match &exposure.tls {
         TlsSource::None => Finding::new(
@@ -57,7 +62,10 @@ fn certificate(subject: &Subject, name: &str, objective: &str) -> Finding {
             format!("Certificate {name}: conditions Ready, status.notAfter"),
         )
     };
-    let Some(Health::Certificate { not_after, conditions }) = subject
+    let Some(Health::Certificate {
+        not_after,
+        conditions,
+    }) = subject
         .world
         .child("Certificate", name)
         .map(|observation| &observation.health)
@@ -67,8 +75,9 @@ fn certificate(subject: &Subject, name: &str, objective: &str) -> Finding {
     };
     let ready = LiveCondition::find(conditions, "Ready");
     let Some(ready) = ready else {
-        return finding(Verdict::Unknown, "NotObserved")
-            .message(format!("Certificate {name}: cert-manager has not answered yet"));
+        return finding(Verdict::Unknown, "NotObserved").message(format!(
+            "Certificate {name}: cert-manager has not answered yet"
+        ));
     };
     let Some(expiry) = not_after
         .as_ref()

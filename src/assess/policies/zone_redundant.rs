@@ -3,12 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Subject};
-use crate::{
-    api::status::Verdict,
-    assess::problems::takes,
-    observe::Node,
-    plan::Component,
-};
+use crate::{api::status::Verdict, assess::problems::takes, observe::Node, plan::Component};
 
 const OBJECTIVE: &str = "ready pods in ≥ 2 zones, skew ≤ 1, for every critical component";
 

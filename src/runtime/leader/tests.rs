@@ -42,7 +42,10 @@ struct State {
 impl Server {
     fn client(&self) -> Client {
         let server = self.clone();
-        Client::new(tower::service_fn(move |request| server.clone().answer(request)), "ops")
+        Client::new(
+            tower::service_fn(move |request| server.clone().answer(request)),
+            "ops",
+        )
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -50,7 +53,13 @@ impl Server {
     }
 
     fn spec(&self) -> LeaseSpec {
-        self.with(|state| state.lease.clone().and_then(|lease| lease.spec).unwrap_or_default())
+        self.with(|state| {
+            state
+                .lease
+                .clone()
+                .and_then(|lease| lease.spec)
+                .unwrap_or_default()
+        })
     }
 
     fn holder(&self) -> String {
@@ -70,7 +79,11 @@ impl Server {
         async move {
             let (parts, body) = request.into_parts();
             let watching = parts.uri.query().unwrap_or_default().contains("watch=true");
-            self.with(|state| if !watching { state.requests.push(parts.method.clone()) });
+            self.with(|state| {
+                if !watching {
+                    state.requests.push(parts.method.clone())
+                }
+            });
             if parts.method == Method::GET {
                 return Ok(self.with(|state| if watching { state.watch() } else { state.get() }));
             }
@@ -120,8 +133,15 @@ impl State {
     fn commit(&mut self, mut lease: Lease) {
         self.version += 1;
         lease.metadata.resource_version = Some(self.version.to_string());
-        let line = Bytes::from(format!("{}\n", json!({"type": "MODIFIED", "object": &lease})));
-        self.watchers.retain(|watcher| watcher.unbounded_send(Ok(Frame::data(line.clone()))).is_ok());
+        let line = Bytes::from(format!(
+            "{}\n",
+            json!({"type": "MODIFIED", "object": &lease})
+        ));
+        self.watchers.retain(|watcher| {
+            watcher
+                .unbounded_send(Ok(Frame::data(line.clone())))
+                .is_ok()
+        });
         self.lease = Some(lease);
     }
 }
@@ -132,7 +152,10 @@ fn object(status: u16, object: &serde_json::Value) -> Answer {
 }
 
 fn failure(code: u16, reason: &str) -> Answer {
-    object(code, &json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}))
+    object(
+        code,
+        &json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}),
+    )
 }
 
 /// One process that takes part in the election.
@@ -153,11 +176,19 @@ impl Process {
         let (stop, stopped) = oneshot::channel::<()>();
         let client = server.client();
         let task = tokio::spawn(async move {
-            let shutdown = async move { if stopped.await.is_err() { std::future::pending().await } };
+            let shutdown = async move {
+                if stopped.await.is_err() {
+                    std::future::pending().await
+                }
+            };
             let outcome = run(client, settings, &mut leading, shutdown).await;
             (outcome, leading)
         });
-        Self { term, task, stop: Some(stop) }
+        Self {
+            term,
+            task,
+            stop: Some(stop),
+        }
     }
 
     /// Asks it to shut down.
@@ -184,7 +215,13 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn one_of_two_candidates_wins_and_the_other_waits() {
     let server = Server::default();
     let (a, b) = (Process::start(&server, "a"), Process::start(&server, "b"));
-    assert!(time_of(async { tokio::select! { () = a.term.elected() => {}, () = b.term.elected() => {} } }).await < SECOND);
+    assert!(
+        time_of(async {
+            tokio::select! { () = a.term.elected() => {}, () = b.term.elected() => {} }
+        })
+        .await
+            < SECOND
+    );
     for _ in 0..300 {
         sleep(Duration::from_millis(100)).await;
         assert!(a.term.is_leading() ^ b.term.is_leading());
@@ -218,7 +255,10 @@ async fn a_crashed_leader_is_replaced_within_seven_seconds_but_not_before_its_le
     let silent = renewed.elapsed();
     assert!(silent >= 5 * SECOND && silent <= 7 * SECOND, "{silent:?}");
     assert!(!a.term.is_leading());
-    assert_eq!((server.holder().as_str(), server.spec().lease_transitions), ("b", Some(1)));
+    assert_eq!(
+        (server.holder().as_str(), server.spec().lease_transitions),
+        ("b", Some(1))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,7 +286,10 @@ async fn the_term_ends_before_the_lease_is_released() {
     assert_eq!(server.holder(), "a");
     assert_eq!(a.task.await.unwrap().0, Ok(()));
     let spec = server.spec();
-    assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some(""), Some(1)));
+    assert_eq!(
+        (spec.holder_identity.as_deref(), spec.lease_duration_seconds),
+        (Some(""), Some(1))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,7 +310,11 @@ async fn a_conflict_on_our_own_record_is_read_again_and_renewed() {
     let a = Process::start(&server, "a");
     a.term.elected().await;
     server.meddle(|lease| {
-        lease.metadata.annotations.get_or_insert_default().insert("note".to_owned(), "hello".to_owned());
+        lease
+            .metadata
+            .annotations
+            .get_or_insert_default()
+            .insert("note".to_owned(), "hello".to_owned());
     });
     for _ in 0..20 {
         sleep(SECOND).await;
@@ -304,9 +351,13 @@ async fn a_usurped_leader_ends() {
     let server = Server::default();
     let a = Process::start(&server, "a");
     a.term.elected().await;
-    server.meddle(|lease| lease.spec.get_or_insert_default().holder_identity = Some("b".to_owned()));
+    server
+        .meddle(|lease| lease.spec.get_or_insert_default().holder_identity = Some("b".to_owned()));
     assert!(time_of(a.term.lost()).await < 3 * SECOND);
-    let lost = LeaderError::Usurped { lease: "ops/portal-operator".to_owned(), holder: "b".to_owned() };
+    let lost = LeaderError::Usurped {
+        lease: "ops/portal-operator".to_owned(),
+        holder: "b".to_owned(),
+    };
     assert_eq!(a.task.await.unwrap().0, Err(lost));
 }
 
@@ -318,14 +369,22 @@ async fn a_leader_whose_lease_is_deleted_ends_and_a_candidate_waits_for_that() {
     let b = Process::start(&server, "b");
     sleep(SECOND).await;
     server.with(|state| {
-        let line = format!("{}\n", json!({"type": "DELETED", "object": state.lease.take()}));
+        let line = format!(
+            "{}\n",
+            json!({"type": "DELETED", "object": state.lease.take()})
+        );
         for watcher in &state.watchers {
-            watcher.unbounded_send(Ok(Frame::data(Bytes::from(line.clone())))).unwrap();
+            watcher
+                .unbounded_send(Ok(Frame::data(Bytes::from(line.clone()))))
+                .unwrap();
         }
     });
     b.term.elected().await;
     assert!(!a.term.is_leading());
-    assert!(matches!(a.task.await.unwrap().0, Err(LeaderError::Usurped { .. })));
+    assert!(matches!(
+        a.task.await.unwrap().0,
+        Err(LeaderError::Usurped { .. })
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,7 +395,9 @@ async fn a_server_that_fails_for_longer_than_the_lease_ends_the_term_by_the_loca
     server.with(|state| state.broken = true);
     let lost = time_of(a.term.lost()).await;
     assert!(lost > 4 * SECOND && lost <= 5 * SECOND, "{lost:?}");
-    let lapsed = LeaderError::Lapsed { lease: "ops/portal-operator".to_owned() };
+    let lapsed = LeaderError::Lapsed {
+        lease: "ops/portal-operator".to_owned(),
+    };
     assert_eq!(a.task.await.unwrap().0, Err(lapsed));
 }
 
@@ -410,7 +471,10 @@ async fn a_remote_clock_that_is_wrong_changes_nothing() {
     let a = Process::start(&server, "a");
     a.term.elected().await;
     a.kill();
-    server.meddle(|lease| lease.spec.get_or_insert_default().renew_time = "1999-01-01T00:00:00Z".parse().ok().map(MicroTime));
+    server.meddle(|lease| {
+        lease.spec.get_or_insert_default().renew_time =
+            "1999-01-01T00:00:00Z".parse().ok().map(MicroTime)
+    });
     let b = Process::start(&server, "b");
     let waited = time_of(b.term.elected()).await;
     assert!(waited >= 5 * SECOND && waited < 6 * SECOND, "{waited:?}");
@@ -429,6 +493,10 @@ async fn a_candidate_whose_watch_is_dead_takes_nothing_from_a_living_leader() {
         sleep(SECOND).await;
         assert!(a.term.is_leading() && !b.term.is_leading());
     }
-    assert_eq!(server.with(|state| state.watchers.len()), 1, "it watches anew");
+    assert_eq!(
+        server.with(|state| state.watchers.len()),
+        1,
+        "it watches anew"
+    );
     drop(silent);
 }

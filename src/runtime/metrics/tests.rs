@@ -6,14 +6,22 @@ fn metrics() -> Metrics {
 }
 
 fn policy(policy: &'static str, verdict: Verdict, observed: Option<u64>) -> PolicySample {
-    PolicySample { policy, verdict, observed: observed.map(Duration::from_secs) }
+    PolicySample {
+        policy,
+        verdict,
+        observed: observed.map(Duration::from_secs),
+    }
 }
 
 /// The lines of the page that begin with `name`, without the prefix common to all.
 fn lines(metrics: &Metrics, name: &str) -> Vec<String> {
     let page = metrics.encode();
-    let ours = page.lines().filter_map(|line| line.strip_prefix("portal_operator_"));
-    ours.filter(|line| line.starts_with(name)).map(str::to_owned).collect()
+    let ours = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("portal_operator_"));
+    ours.filter(|line| line.starts_with(name))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -23,7 +31,10 @@ fn counters_carry_their_labels() {
     metrics.action("Deployment", ActionVerb::Apply, ActionResult::Error);
     metrics.request(RequestVerb::Patch, "deployments", RequestCode::Status(409));
     metrics.set_queue_depth(7);
-    assert_eq!(lines(&metrics, "reconciles_total"), [r#"reconciles_total{result="success"} 1"#]);
+    assert_eq!(
+        lines(&metrics, "reconciles_total"),
+        [r#"reconciles_total{result="success"} 1"#]
+    );
     assert_eq!(
         lines(&metrics, "actions_total"),
         [r#"actions_total{kind="Deployment",verb="apply",result="error"} 1"#]
@@ -33,21 +44,35 @@ fn counters_carry_their_labels() {
         [r#"http_requests_total{verb="patch",resource="deployments",code="409"} 1"#]
     );
     assert_eq!(lines(&metrics, "queue_depth"), ["queue_depth 7"]);
-    assert_eq!(lines(&metrics, "reconcile_duration_seconds_count"), ["reconcile_duration_seconds_count 1"]);
+    assert_eq!(
+        lines(&metrics, "reconcile_duration_seconds_count"),
+        ["reconcile_duration_seconds_count 1"]
+    );
 }
 
 #[test]
 fn the_page_ends_as_openmetrics_wants() {
     let page = metrics().encode();
     assert!(page.ends_with("# EOF\n"));
-    assert!(page.contains(r#"portal_operator_build_info{version="1.2.3"} 1"#), "{page}");
+    assert!(
+        page.contains(r#"portal_operator_build_info{version="1.2.3"} 1"#),
+        "{page}"
+    );
 }
 
 #[test]
 fn one_status_of_a_policy_is_one_and_the_others_are_zero() {
     let metrics = metrics();
-    metrics.portal("team", "shop", true, vec![policy("RecoveryPoint", Verdict::False, Some(240))]);
-    assert_eq!(lines(&metrics, "portal_ready"), [r#"portal_ready{namespace="team",name="shop"} 1.0"#]);
+    metrics.portal(
+        "team",
+        "shop",
+        true,
+        vec![policy("RecoveryPoint", Verdict::False, Some(240))],
+    );
+    assert_eq!(
+        lines(&metrics, "portal_ready"),
+        [r#"portal_ready{namespace="team",name="shop"} 1.0"#]
+    );
     let labels = r#"namespace="team",name="shop",policy="RecoveryPoint""#;
     assert_eq!(
         lines(&metrics, "policy{"),
@@ -57,7 +82,10 @@ fn one_status_of_a_policy_is_one_and_the_others_are_zero() {
             format!(r#"policy{{{labels},status="Unknown"}} 0.0"#),
         ]
     );
-    assert_eq!(lines(&metrics, "policy_observed"), [format!("policy_observed_seconds{{{labels}}} 240.0")]);
+    assert_eq!(
+        lines(&metrics, "policy_observed"),
+        [format!("policy_observed_seconds{{{labels}}} 240.0")]
+    );
     assert_eq!(lines(&metrics, "portals"), ["portals 1.0"]);
 }
 
@@ -65,7 +93,12 @@ fn one_status_of_a_policy_is_one_and_the_others_are_zero() {
 fn a_forgotten_portal_leaves_no_series() {
     let metrics = metrics();
     let before = metrics.encode();
-    metrics.portal("team", "shop", true, vec![policy("Replicated", Verdict::True, None)]);
+    metrics.portal(
+        "team",
+        "shop",
+        true,
+        vec![policy("Replicated", Verdict::True, None)],
+    );
     assert_ne!(metrics.encode(), before);
     metrics.forget_portal("team", "shop");
     assert_eq!(metrics.encode(), before);
@@ -75,7 +108,10 @@ fn a_forgotten_portal_leaves_no_series() {
 fn names_are_escaped() {
     let metrics = metrics();
     metrics.portal("team", "a\"b", false, vec![]);
-    assert_eq!(lines(&metrics, "portal_ready"), [r#"portal_ready{namespace="team",name="a\"b"} 0.0"#]);
+    assert_eq!(
+        lines(&metrics, "portal_ready"),
+        [r#"portal_ready{namespace="team",name="a\"b"} 0.0"#]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,9 +122,15 @@ async fn the_age_of_a_watch_grows_until_it_hears_again() {
     metrics.watch_succeeded("Service");
     assert_eq!(
         lines(&metrics, "watch_age_seconds"),
-        [r#"watch_age_seconds{kind="Deployment"} 90.0"#, r#"watch_age_seconds{kind="Service"} 0.0"#]
+        [
+            r#"watch_age_seconds{kind="Deployment"} 90.0"#,
+            r#"watch_age_seconds{kind="Service"} 0.0"#
+        ]
     );
-    assert_eq!(metrics.silent_watches(Duration::from_secs(90)), ["Deployment"]);
+    assert_eq!(
+        metrics.silent_watches(Duration::from_secs(90)),
+        ["Deployment"]
+    );
     metrics.forget_watch("Deployment");
     assert!(metrics.silent_watches(Duration::from_secs(90)).is_empty());
 }
