@@ -337,8 +337,7 @@ fn manager_of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectM
         .managed_fields
         .iter()
         .flatten()
-        .filter_map(|entry| entry.manager.clone())
-        .next()
+        .find_map(|entry| entry.manager.clone())
         .unwrap_or_else(|| "unknown".into())
 }
 

@@ -39,7 +39,7 @@ impl Failure {
         let after = status
             .details
             .as_ref()
-            .and_then(|details| u64::try_from(details.retry_after_seconds).ok())
+            .map(|details| u64::from(details.retry_after_seconds))
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs);
         let (disposition, reason) = match status.code {

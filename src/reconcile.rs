@@ -329,7 +329,7 @@ async fn publish(
         // A little late is sure to be past the moment; timers far ahead are asked again in a day.
         Duration::try_from(wait)
             .unwrap_or_default()
-            .min(Duration::from_secs(86_400))
+            .min(Duration::from_hours(24))
             + Duration::from_millis(20)
     });
     let retry =

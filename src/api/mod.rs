@@ -42,8 +42,7 @@ fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             map.retain(|key, value| match key.as_str() {
-                "nullable" => *value != true,
-                "additionalProperties" => *value != true,
+                "nullable" | "additionalProperties" => *value != true,
                 "format" => value
                     .as_str()
                     .is_none_or(|format| !format.starts_with("uint")),

@@ -18,6 +18,10 @@ use super::{
 /// Write either `image` (one component named `app`) or `components`. Everything else has a default that follows from
 /// `profile`, `preset` and `size`. Defaults are resolved by the operator and never written into the object;
 /// `portal-operator render -f FILE` shows every object that results.
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a type"
+)]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "portalplatform.dev",

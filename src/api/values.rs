@@ -157,7 +157,7 @@ mod tests {
     fn a_duration_adds_up_its_parts() {
         assert_eq!(
             DurationText("1h30m".into()).value(),
-            Some(Duration::from_secs(5400))
+            Some(Duration::from_mins(90))
         );
         assert_eq!(
             DurationText("1s500ms".into()).value(),

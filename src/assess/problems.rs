@@ -58,7 +58,9 @@ fn of_outcome(outcome: &Outcome) -> Option<Problem> {
     let (kind, name) = &outcome.key;
     let object = format!("{kind} {name}");
     let found = match &outcome.result {
-        Done::Kept | Done::Written | Done::Deleted => return None,
+        Done::Kept | Done::Written | Done::Deleted | Done::Blocked(ApiState::Synced) => {
+            return None;
+        }
         Done::Refused { manager } => problem(
             Severity::Stalled,
             "ObjectConflict",
@@ -83,7 +85,6 @@ fn of_outcome(outcome: &Outcome) -> Option<Problem> {
                 "{object} cannot be managed, since {kind} objects cannot be read: {cause}; grant the operator the rules of its chart"
             ),
         ),
-        Done::Blocked(ApiState::Synced) => return None,
         Done::Failed(failure) => {
             let (severity, advice) = match (failure.disposition, failure.reason) {
                 (Disposition::Retry { .. }, _) => (Severity::Progressing, "it will be tried again"),

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Pod annotation whose change rolls the pods.
-pub const CONFIG_ANNOTATION: &str = "portalplatform.dev/config";
+pub(super) const CONFIG_ANNOTATION: &str = "portalplatform.dev/config";
 /// Rollouts never mix the spread of the old and the new version.
 const REVISION_LABEL: &str = "pod-template-hash";
 const PROBE_PERIOD_SECONDS: u32 = 5;

@@ -10,9 +10,9 @@ use super::{Child, Kind, Manifest};
 use crate::{api::spec::Affinity, plan::Plan};
 
 /// Port of every Service.
-pub const PORT: u16 = 80;
+pub(super) const PORT: u16 = 80;
 /// Name of the port of every Service and container.
-pub const PORT_NAME: &str = "http";
+pub(super) const PORT_NAME: &str = "http";
 /// How long a client address stays on one pod: the default of Kubernetes, said explicitly.
 const AFFINITY_SECONDS: i32 = 10_800;
 
@@ -48,7 +48,7 @@ impl Child for ServiceChild {
                         ..ServicePort::default()
                     }]),
                     session_affinity: Some(if sticky { "ClientIP" } else { "None" }.into()),
-                    session_affinity_config: sticky.then(|| SessionAffinityConfig {
+                    session_affinity_config: sticky.then_some(SessionAffinityConfig {
                         client_ip: Some(ClientIPConfig {
                             timeout_seconds: Some(AFFINITY_SECONDS),
                         }),

@@ -88,22 +88,18 @@ pub(super) fn probes(
     problems: &mut Vec<SpecProblem>,
 ) -> Probes {
     let probes = component.probes.clone().unwrap_or_default();
-    let startup_seconds =
-        probes.startup.map_or(defaults.startup_seconds, |startup| {
-            match startup.timeout.value().map(|timeout| timeout.as_secs()) {
-                Some(seconds @ 10..=7200) => u32::try_from(seconds).unwrap_or(u32::MAX),
-                _ => {
-                    problems.push(SpecProblem {
-                        field: format!(
-                            "spec.components[{}].probes.startup.timeout",
-                            component.name
-                        ),
-                        message: format!("{:?} is not from 10s to 2h", startup.timeout.0),
-                    });
-                    defaults.startup_seconds
-                }
-            }
-        });
+    let startup_seconds = probes.startup.map_or(defaults.startup_seconds, |startup| {
+        if let Some(seconds @ 10..=7200) = startup.timeout.value().map(|timeout| timeout.as_secs())
+        {
+            u32::try_from(seconds).unwrap_or(u32::MAX)
+        } else {
+            problems.push(SpecProblem {
+                field: format!("spec.components[{}].probes.startup.timeout", component.name),
+                message: format!("{:?} is not from 10s to 2h", startup.timeout.0),
+            });
+            defaults.startup_seconds
+        }
+    });
     Probes {
         liveness: probes
             .liveness

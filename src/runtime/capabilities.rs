@@ -13,7 +13,7 @@ use super::{backoff::Backoff, index::Index};
 use crate::{children::Child, observe::ApiState};
 
 /// How often the cluster is asked where definitions cannot be watched.
-const POLL: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_mins(1);
 
 /// Starts the watches of a kind.
 pub type Start = Box<dyn Fn(&'static dyn Child) -> Vec<JoinHandle<()>> + Send>;

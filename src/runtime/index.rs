@@ -28,12 +28,15 @@ pub struct Index {
     settled: tokio::sync::Notify,
 }
 
+/// Portal and name of a pod.
+type PodKey = (Box<str>, Box<str>);
+
 #[derive(Debug, Default)]
 struct State {
     /// Children by namespace, kind and name. Names begin with the portal's, so a portal's children are found by range.
     children: HashMap<String, BTreeMap<ChildKey, Entry>>,
     /// Pods by namespace, portal and name.
-    pods: HashMap<String, BTreeMap<(Box<str>, Box<str>), Arc<Pod>>>,
+    pods: HashMap<String, BTreeMap<PodKey, Arc<Pod>>>,
     nodes: Option<Arc<BTreeMap<Box<str>, Node>>>,
     namespaces: Option<HashMap<String, Box<str>>>,
     /// Versions of the Secrets and ConfigMaps whose change rolls pods: namespace → kind and name → version.
@@ -385,7 +388,8 @@ impl Index {
                 all.retain(|(k, _), _| *k != kind);
             }
         }
-        if state.apis.insert(kind, api.clone()).as_ref() != Some(&api) {
+        if state.apis.get(kind) != Some(&api) {
+            state.apis.insert(kind, api);
             self.queue.add_all();
             self.settled.notify_waiters();
         }

@@ -55,7 +55,7 @@ const OURS: &str = "app.kubernetes.io/managed-by=portal-operator";
 /// Selector of Secrets and ConfigMaps whose change rolls pods.
 const RELOAD: &str = "portalplatform.dev/reload=true";
 /// Longest pass over one portal.
-const PASS: Duration = Duration::from_secs(60);
+const PASS: Duration = Duration::from_mins(1);
 /// Pause after a pass that broke off.
 const BROKEN: Duration = Duration::from_secs(5);
 
@@ -285,7 +285,7 @@ impl Operator<'_> {
         scopes: Vec<Option<String>>,
         cluster_wide: bool,
     ) {
-        let (changed, changes) = mpsc::unbounded_channel();
+        let (changed, news) = mpsc::unbounded_channel();
         if cluster_wide {
             let definitions = ApiResource {
                 group: "apiextensions.k8s.io".into(),
@@ -317,7 +317,7 @@ impl Operator<'_> {
         tasks.spawn(capabilities::run(
             self.client.clone(),
             self.index.clone(),
-            changes,
+            news,
             cluster_wide,
             start,
         ));
@@ -348,7 +348,7 @@ impl Operator<'_> {
         }
     }
 
-    fn thin<K: Resource<DynamicType = ApiResource>>(
+    fn thin<K>(
         &self,
         kind: &'static str,
         resource: &ApiResource,
@@ -356,7 +356,7 @@ impl Operator<'_> {
         scope: Option<&str>,
     ) -> Watch<K>
     where
-        K: Resource<Scope = kube::core::DynamicResourceScope>,
+        K: Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
     {
         let api = match scope {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),

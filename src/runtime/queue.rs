@@ -105,7 +105,9 @@ impl Queue {
                 .take_while(|key| key.namespace == namespace)
                 .cloned()
                 .collect();
-            keys.into_iter().for_each(|key| state.push(key));
+            for key in keys {
+                state.push(key);
+            }
         });
     }
 
@@ -113,7 +115,9 @@ impl Queue {
     pub fn add_all(&self) {
         self.with(|state| {
             let keys: Vec<_> = state.known.iter().cloned().collect();
-            keys.into_iter().for_each(|key| state.push(key));
+            for key in keys {
+                state.push(key);
+            }
         });
     }
 

@@ -224,13 +224,11 @@ fn object_parts(path: &str) -> Option<impl Iterator<Item = &str> + Clone> {
         "apis" => 2,
         _ => return None,
     };
-    let mut parts = parts.skip(behind_group);
-    let whole = parts.clone();
+    let parts = parts.skip(behind_group);
     // `/api/v1/namespaces/team` is a Namespace, `/api/v1/namespaces/team/pods` are Pods.
-    if parts.next() == Some("namespaces") && parts.nth(1).is_some() {
-        return Some(whole.skip(2));
-    }
-    Some(whole.skip(0))
+    let mut ahead = parts.clone();
+    let in_namespace = ahead.next() == Some("namespaces") && ahead.nth(1).is_some();
+    Some(parts.skip(if in_namespace { 2 } else { 0 }))
 }
 
 fn names_object(path: &str) -> bool {
@@ -278,7 +276,7 @@ mod tests {
     async fn an_answer_that_does_not_begin_is_given_up_after_ten_seconds() {
         let (metrics, started) = (metrics(), Instant::now());
         let notes: Api<ConfigMap> =
-            Api::default_namespaced(slow(Duration::from_secs(60), metrics.clone()));
+            Api::default_namespaced(slow(Duration::from_mins(1), metrics.clone()));
         let error = notes.get("notes").await.unwrap_err();
         assert!(is_timeout(&error), "{error}");
         assert_eq!(started.elapsed().as_secs(), 10);
@@ -299,7 +297,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_watch_has_no_deadline() {
         let notes: Api<ConfigMap> =
-            Api::default_namespaced(slow(Duration::from_secs(60), metrics()));
+            Api::default_namespaced(slow(Duration::from_mins(1), metrics()));
         let mut events = Box::pin(notes.watch(&WatchParams::default(), "0").await.unwrap());
         let silence = tokio::time::timeout(Duration::from_secs(3600), events.next()).await;
         assert!(silence.is_err());

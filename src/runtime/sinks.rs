@@ -86,7 +86,9 @@ impl Sink<Guarded> for Portals {
                 }) {
                     self.forget(gone);
                 }
-                listed.into_iter().for_each(|key| self.queue.learn(key));
+                for key in listed {
+                    self.queue.learn(key);
+                }
             }
             Event::Apply(portal) => {
                 if self.context.is_news(portal) {

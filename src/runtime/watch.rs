@@ -58,6 +58,7 @@ impl Beats {
     }
 
     /// The server answered a list or watch of this path. Returns the kind, if it is one of ours.
+    #[must_use]
     pub fn heard(&self, path: &str) -> Option<&'static str> {
         let kind = {
             let mut watches = self.watches();

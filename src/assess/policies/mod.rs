@@ -25,8 +25,11 @@ use crate::{
     plan::{Component, Plan, profile},
 };
 
+/// How a policy is judged.
+type Judge = fn(&Subject) -> Finding;
+
 /// Every policy, in the order of status.
-const POLICIES: [(PolicyName, fn(&Subject) -> Finding); 8] = [
+const POLICIES: [(PolicyName, Judge); 8] = [
     (PolicyName::Replicated, replicated::judge),
     (PolicyName::ZoneRedundant, zone_redundant::judge),
     (PolicyName::DisruptionProtected, disruption_protected::judge),
