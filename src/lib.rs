@@ -25,3 +25,4 @@ pub mod reconcile;
 pub mod cli;
 pub mod runtime;
 pub mod settings;
+pub mod yaml;

@@ -48,9 +48,20 @@ fn tidy(schema: &mut Value) {
                     .is_none_or(|format| !format.starts_with("uint")),
                 _ => true,
             });
+            if let Some(Value::String(text)) = map.get_mut("description") {
+                *text = unwrapped(text);
+            }
             map.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
     }
+}
+
+/// A text whose lines were wrapped for the source, with one line a paragraph: kubectl wraps it anew.
+fn unwrapped(text: &str) -> String {
+    text.split("\n\n")
+        .map(|paragraph| paragraph.split('\n').map(str::trim).collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }

@@ -508,7 +508,7 @@ pub enum ScalingPolicyType {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Placement {
-    /// Distribution over zones and nodes. Default, by profile: Production `Required`, Staging `Preferred`, else `Off`.
+    /// Distribution over zones and nodes. Default, by profile: Production `Required`, Staging `Preferred`, else `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<Spread>,
 
@@ -537,11 +537,11 @@ pub struct Placement {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Spread {
-    /// Over zones, with a skew of at most one: `Required`, `Preferred` or `Off`.
+    /// Over zones, with a skew of at most one: `Required`, `Preferred` or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zones: Option<SpreadMode>,
 
-    /// Over nodes, no two pods of one version on the same: `Required`, `Preferred` or `Off`.
+    /// Over nodes, no two pods of one version on the same: `Required`, `Preferred` or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<SpreadMode>,
 }
@@ -552,7 +552,8 @@ pub struct Spread {
 pub enum SpreadMode {
     Required,
     Preferred,
-    Off,
+    // Not `Off`: YAML as Kubernetes reads it takes a bare Off for the boolean false.
+    None,
 }
 
 /// Kind of node capacity.

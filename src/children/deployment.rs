@@ -344,7 +344,7 @@ fn spread(plan: &Plan, component: &Component) -> Option<Vec<TopologySpreadConstr
     let when_unsatisfiable = match component.placement.zones {
         SpreadMode::Required => "DoNotSchedule",
         SpreadMode::Preferred => "ScheduleAnyway",
-        SpreadMode::Off => return None,
+        SpreadMode::None => return None,
     };
     Some(vec![TopologySpreadConstraint {
         max_skew: 1,
@@ -384,7 +384,7 @@ fn affinity(plan: &Plan, component: &Component) -> Option<Affinity> {
             ]),
             ..PodAntiAffinity::default()
         }),
-        SpreadMode::Off => None,
+        SpreadMode::None => None,
     };
     let node_affinity = component.placement.prefer_spot.then(|| NodeAffinity {
         preferred_during_scheduling_ignored_during_execution: Some(vec![PreferredSchedulingTerm {

@@ -12,5 +12,5 @@ pub fn text() -> Result<String, serde_yaml_ng::Error> {
     if let Some(map) = crd.as_object_mut() {
         map.remove("status");
     }
-    serde_yaml_ng::to_string(&crd)
+    crate::yaml::to_string(&crd)
 }

@@ -219,7 +219,7 @@ async fn dry_run(
 fn unified(kind: &str, name: &str, before: Option<&Value>, after: Option<&Value>) -> String {
     let text = |object: Option<&Value>| {
         object
-            .map(|object| serde_yaml_ng::to_string(&comparable(object)).unwrap_or_default())
+            .map(|object| crate::yaml::to_string(&comparable(object)).unwrap_or_default())
             .unwrap_or_default()
     };
     let (before, after) = (text(before), text(after));

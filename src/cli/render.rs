@@ -39,7 +39,7 @@ pub fn text(settings: &RenderSettings) -> Result<String, RenderError> {
     for portal in portals::read(&settings.file, &settings.namespace)? {
         for manifest in manifests(&portal, &capabilities, !settings.first_start)? {
             text.push_str("---\n");
-            text.push_str(&serde_yaml_ng::to_string(&manifest.body)?);
+            text.push_str(&crate::yaml::to_string(&manifest.body)?);
         }
     }
     Ok(text)

@@ -33,7 +33,7 @@ pub(super) fn app_config(
             message,
         });
     };
-    let text = match serde_yaml_ng::to_string(config) {
+    let text = match crate::yaml::to_string(config) {
         Ok(text) => text,
         Err(error) => {
             problem(format!("cannot be written as YAML: {error}"));

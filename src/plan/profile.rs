@@ -35,7 +35,7 @@ pub const fn defaults(profile: Profile) -> Defaults {
         Profile::Development => Defaults {
             min_replicas: 1,
             max_replicas: 1,
-            spread: SpreadMode::Off,
+            spread: SpreadMode::None,
             network: NetworkMode::Open,
             required: &[],
         },
@@ -64,7 +64,7 @@ pub const fn defaults(profile: Profile) -> Defaults {
         Profile::Ephemeral => Defaults {
             min_replicas: 1,
             max_replicas: 1,
-            spread: SpreadMode::Off,
+            spread: SpreadMode::None,
             network: NetworkMode::Restricted,
             required: &[PolicyName::PodSecurity],
         },
