@@ -514,7 +514,7 @@ pub struct Placement {
 
     /// Labels that a node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub node_selector: BTreeMap<String, String>,
 
     /// Taints that the pods tolerate.
@@ -725,7 +725,7 @@ pub struct Exposure {
 
     /// Annotations of the Ingress or HTTPRoute, for settings of its controller or of external-dns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 8192}))]
     pub annotations: BTreeMap<String, String>,
 
     /// Namespace of the pods that forward traffic to exposed components, for the NetworkPolicy. Default: the Gateway's
@@ -914,7 +914,7 @@ pub struct Security {
     /// Annotations of the ServiceAccount, for workload identity of the cloud provider. The token of the Kubernetes API is
     /// never mounted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 2048}))]
     pub service_account_annotations: BTreeMap<String, String>,
 }
 

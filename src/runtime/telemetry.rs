@@ -54,6 +54,8 @@ pub enum TelemetryError {
 
 /// Sends the logs of this process to standard error; `filter` as in `info,portal_operator=debug`.
 ///
+/// A span must have no field called `name`: in JSON it would be hidden by the name of the span itself.
+///
 /// # Errors
 /// When the filter does not parse, or on a second call.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn each_event_is_one_json_line_with_its_fields_and_span() {
         let log = Log::of(LogFormat::Json, "info", || {
-            let _portal = tracing::info_span!("portal", name = "shop").entered();
+            let _portal = tracing::info_span!("reconcile", portal = "shop").entered();
             info!(kind = "Deployment", "applied\nand more");
         });
         let [line] = log.lines().collect::<Vec<_>>()[..] else {
@@ -168,7 +170,7 @@ mod tests {
         assert_eq!(event["level"], "INFO");
         assert_eq!(event["kind"], "Deployment");
         assert_eq!(event["message"], "applied\nand more");
-        assert_eq!(event["span"]["name"], "shop");
+        assert_eq!(event["span"]["portal"], "shop");
     }
 
     #[test]
