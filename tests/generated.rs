@@ -55,7 +55,11 @@ fn nodes<'a>(path: &str, schema: &'a Value, found: &mut Vec<(String, &'a Value)>
         nodes(&format!("{path}[]"), &schema["items"], found);
     }
     if schema["additionalProperties"].is_object() {
-        nodes(&format!("{path}{{}}"), &schema["additionalProperties"], found);
+        nodes(
+            &format!("{path}{{}}"),
+            &schema["additionalProperties"],
+            found,
+        );
     }
 }
 
@@ -142,8 +146,14 @@ fn only_a_gateway_is_referred_to_across_namespaces() {
     for (path, _) in &found {
         let last = path.rsplit('.').next().unwrap();
         assert!(
-            !["podSpec", "template", "serviceAccountName", "hostPath", "securityContext"]
-                .contains(&last),
+            ![
+                "podSpec",
+                "template",
+                "serviceAccountName",
+                "hostPath",
+                "securityContext"
+            ]
+            .contains(&last),
             "{path}"
         );
     }

@@ -61,7 +61,13 @@ fn tidy(schema: &mut Value) {
 /// A text whose lines were wrapped for the source, with one line a paragraph: kubectl wraps it anew.
 fn unwrapped(text: &str) -> String {
     text.split("\n\n")
-        .map(|paragraph| paragraph.split('\n').map(str::trim).collect::<Vec<_>>().join(" "))
+        .map(|paragraph| {
+            paragraph
+                .split('\n')
+                .map(str::trim)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
         .collect::<Vec<_>>()
         .join("\n\n")
 }

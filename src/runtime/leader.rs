@@ -7,11 +7,7 @@
 use std::{fmt, pin::pin, time::Duration};
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::{
-    api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::MicroTime,
-    jiff::Timestamp,
-};
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
 use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams, WatchEvent, WatchParams},
@@ -19,7 +15,10 @@ use kube::{
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 
+use self::record::{Record, holder_of, micro_now, release_of, renewal_of};
 use super::{backoff::Backoff, term::Leading};
+
+mod record;
 
 /// Pause of a leader between tries to renew: its term is short, so it does not back off further.
 const RETRY: Duration = Duration::from_millis(250);
@@ -372,97 +371,13 @@ enum Written {
     Failed,
 }
 
-/// What a candidate knows of the Lease, and since when by its own clock.
-struct Record {
-    lease: Option<Lease>,
-    known: bool,
-    free_at: Instant,
-}
-
-impl Default for Record {
-    fn default() -> Self {
-        Self {
-            lease: None,
-            known: false,
-            free_at: Instant::now(),
-        }
-    }
-}
-
-impl Record {
-    /// Takes in a reading. The wait begins anew only if holder or times differ: an annotation is no sign of life.
-    fn observe(&mut self, lease: Option<Lease>, settings: &LeaderSettings) {
-        let spec = lease.as_ref().and_then(|lease| lease.spec.as_ref());
-        let before = self.lease.as_ref().and_then(|lease| lease.spec.as_ref());
-        let now = Instant::now();
-        if lease
-            .as_ref()
-            .is_some_and(|lease| holder_of(lease).is_empty())
-        {
-            self.free_at = now;
-        } else if !self.known || spec != before {
-            self.free_at = match spec {
-                Some(spec) => now + promised(spec).unwrap_or(settings.lease),
-                // Nobody has led yet, as far as we know.
-                None if !self.known => now,
-                // Deleted under a leader that may not know it before its next renewal.
-                None => now + settings.lease,
-            };
-        }
-        self.lease = lease;
-        self.known = true;
-    }
-
-    fn version(&self) -> &str {
-        self.lease
-            .as_ref()
-            .and_then(|lease| lease.metadata.resource_version.as_deref())
-            .unwrap_or("0")
-    }
-}
-
-/// How long the holder said the record is good for.
-fn promised(spec: &LeaseSpec) -> Option<Duration> {
-    spec.lease_duration_seconds
-        .and_then(|seconds| u64::try_from(seconds).ok())
-        .map(Duration::from_secs)
-}
-
-fn holder_of(lease: &Lease) -> &str {
-    lease
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.holder_identity.as_deref())
-        .unwrap_or_default()
-}
-
-fn renewal_of(lease: &Lease) -> Lease {
-    let mut lease = lease.clone();
-    lease.metadata.managed_fields = None;
-    lease.spec.get_or_insert_default().renew_time = Some(micro_now());
-    lease
-}
-
-fn release_of(mut lease: Lease) -> Lease {
-    lease.metadata.managed_fields = None;
-    let spec = lease.spec.get_or_insert_default();
-    spec.holder_identity = Some(String::new());
-    spec.lease_duration_seconds = Some(1);
-    spec.renew_time = Some(micro_now());
-    lease
-}
-
-/// The wall clock in the precision that the Lease keeps. It is written for people and never compared with a clock.
-fn micro_now() -> MicroTime {
-    let now = Timestamp::now();
-    MicroTime(Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now))
-}
-
 impl fmt::Display for LeaderSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.namespace, self.name)
     }
 }
 
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod tests;

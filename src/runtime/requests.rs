@@ -299,7 +299,7 @@ mod tests {
         let notes: Api<ConfigMap> =
             Api::default_namespaced(slow(Duration::from_mins(1), metrics()));
         let mut events = Box::pin(notes.watch(&WatchParams::default(), "0").await.unwrap());
-        let silence = tokio::time::timeout(Duration::from_secs(3600), events.next()).await;
+        let silence = tokio::time::timeout(Duration::from_hours(1), events.next()).await;
         assert!(silence.is_err());
     }
 

@@ -70,6 +70,12 @@ impl Term {
             .is_some_and(|until| Instant::now() < until)
     }
 
+    /// When the term ends unless it is prolonged.
+    #[cfg(test)]
+    pub(super) fn ends(&self) -> Option<Instant> {
+        *self.ends.borrow()
+    }
+
     /// Waits until the lease is held; for ever if the election has ended.
     pub async fn elected(&self) {
         let mut ends = self.ends.clone();

@@ -35,7 +35,14 @@ fn section(text: &mut String, path: &str, schema: &Value) {
     text.push_str("| Field | Type | Default | Description |\n|---|---|---|---|\n");
     let mut inner = Vec::new();
     for (name, property) in fields(schema) {
-        row(text, path, name, is_required(schema, name), property, &mut inner);
+        row(
+            text,
+            path,
+            name,
+            is_required(schema, name),
+            property,
+            &mut inner,
+        );
     }
     for (path, schema) in inner {
         section(text, &path, schema);
@@ -193,7 +200,9 @@ fn cell(text: &str) -> String {
 }
 
 fn columns(text: &mut String, columns: &Value) {
-    text.push_str("\n## Columns of kubectl get\n\n| Column | Source | Description |\n|---|---|---|\n");
+    text.push_str(
+        "\n## Columns of kubectl get\n\n| Column | Source | Description |\n|---|---|---|\n",
+    );
     for column in columns.as_array().into_iter().flatten() {
         let wide = if column["priority"].as_i64().unwrap_or(0) > 0 {
             " (`-o wide`)"
@@ -217,7 +226,11 @@ fn rules(text: &mut String) {
     );
     for rule in RULES {
         let field = format!("{}{}", rule.at, rule.field);
-        let field = if field.is_empty() { "metadata.name" } else { &field };
+        let field = if field.is_empty() {
+            "metadata.name"
+        } else {
+            &field
+        };
         let _ = writeln!(text, "| `{field}` | {} |", cell(rule.message));
     }
 }

@@ -1,162 +1,13 @@
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
-
-use futures::{FutureExt, StreamExt, channel::mpsc, future::BoxFuture};
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
-use hyper::body::{Bytes, Frame};
-use kube::client::Body;
-use serde_json::json;
+use futures::FutureExt;
+use http::Method;
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
     time::{advance, timeout},
 };
 
-use super::*;
+use super::{fake::Server, *};
 use crate::runtime::term::{self, Term};
-
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
-type Line = Result<Frame<Bytes>, Infallible>;
-
-/// An API server with one Lease, its resourceVersion, and the faults that a test asks for.
-#[derive(Clone, Default)]
-struct Server(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    lease: Option<Lease>,
-    version: u64,
-    watchers: Vec<mpsc::UnboundedSender<Line>>,
-    requests: Vec<Method>,
-    /// Every write answers 500.
-    broken: bool,
-    /// This many writes are committed and never answered.
-    unanswered: usize,
-    /// Each write takes this long, before it is committed.
-    latency: Duration,
-}
-
-impl Server {
-    fn client(&self) -> Client {
-        let server = self.clone();
-        Client::new(
-            tower::service_fn(move |request| server.clone().answer(request)),
-            "ops",
-        )
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.0.lock().unwrap())
-    }
-
-    fn spec(&self) -> LeaseSpec {
-        self.with(|state| {
-            state
-                .lease
-                .clone()
-                .and_then(|lease| lease.spec)
-                .unwrap_or_default()
-        })
-    }
-
-    fn holder(&self) -> String {
-        self.spec().holder_identity.unwrap_or_default()
-    }
-
-    /// Somebody changes the Lease behind our back.
-    fn meddle(&self, change: impl FnOnce(&mut Lease)) {
-        self.with(|state| {
-            let mut lease = state.lease.clone().unwrap();
-            change(&mut lease);
-            state.commit(lease);
-        });
-    }
-
-    fn answer(self, request: Request<Body>) -> BoxFuture<'static, Result<Answer, Infallible>> {
-        async move {
-            let (parts, body) = request.into_parts();
-            let watching = parts.uri.query().unwrap_or_default().contains("watch=true");
-            self.with(|state| {
-                if !watching {
-                    state.requests.push(parts.method.clone())
-                }
-            });
-            if parts.method == Method::GET {
-                return Ok(self.with(|state| if watching { state.watch() } else { state.get() }));
-            }
-            let sent: Lease = serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap();
-            tokio::time::sleep(self.with(|state| state.latency)).await;
-            let (answer, silent) = self.with(|state| {
-                let answer = state.put(sent);
-                let silent = state.unanswered > 0;
-                state.unanswered = state.unanswered.saturating_sub(1);
-                (answer, silent)
-            });
-            if silent {
-                std::future::pending::<()>().await;
-            }
-            Ok(answer)
-        }
-        .boxed()
-    }
-}
-
-impl State {
-    fn get(&self) -> Answer {
-        match &self.lease {
-            Some(lease) => object(200, &json!(lease)),
-            None => failure(404, "NotFound"),
-        }
-    }
-
-    fn watch(&mut self) -> Answer {
-        let (watcher, lines) = mpsc::unbounded();
-        self.watchers.push(watcher);
-        Response::new(StreamBody::new(lines).boxed_unsync())
-    }
-
-    fn put(&mut self, sent: Lease) -> Answer {
-        if self.broken {
-            return failure(500, "InternalError");
-        }
-        let version = |lease: &Lease| lease.metadata.resource_version.clone();
-        if version(&sent) != self.lease.as_ref().and_then(version) {
-            return failure(409, "Conflict");
-        }
-        self.commit(sent);
-        self.get()
-    }
-
-    fn commit(&mut self, mut lease: Lease) {
-        self.version += 1;
-        lease.metadata.resource_version = Some(self.version.to_string());
-        let line = Bytes::from(format!(
-            "{}\n",
-            json!({"type": "MODIFIED", "object": &lease})
-        ));
-        self.watchers.retain(|watcher| {
-            watcher
-                .unbounded_send(Ok(Frame::data(line.clone())))
-                .is_ok()
-        });
-        self.lease = Some(lease);
-    }
-}
-
-fn object(status: u16, object: &serde_json::Value) -> Answer {
-    let body = http_body_util::Full::from(object.to_string()).boxed_unsync();
-    Response::builder().status(status).body(body).unwrap()
-}
-
-fn failure(code: u16, reason: &str) -> Answer {
-    object(
-        code,
-        &json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}),
-    )
-}
 
 /// One process that takes part in the election.
 struct Process {
@@ -178,7 +29,7 @@ impl Process {
         let task = tokio::spawn(async move {
             let shutdown = async move {
                 if stopped.await.is_err() {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             };
             let outcome = run(client, settings, &mut leading, shutdown).await;
@@ -207,6 +58,20 @@ async fn time_of(event: impl Future<Output = ()>) -> Duration {
     let started = Instant::now();
     timeout(Duration::from_mins(1), event).await.unwrap();
     started.elapsed()
+}
+
+/// Time passes and no task of ours runs, as between SIGSTOP and SIGCONT.
+fn pass_while_stopped(time: Duration) {
+    assert!(
+        advance(time).now_or_never().is_none(),
+        "it yields once the clock is set"
+    );
+}
+
+/// What is left of a term that nobody renews.
+fn time_left(term: &Term) -> Duration {
+    term.ends()
+        .map_or(Duration::ZERO, |end| end - Instant::now())
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -368,17 +233,7 @@ async fn a_leader_whose_lease_is_deleted_ends_and_a_candidate_waits_for_that() {
     a.term.elected().await;
     let b = Process::start(&server, "b");
     sleep(SECOND).await;
-    server.with(|state| {
-        let line = format!(
-            "{}\n",
-            json!({"type": "DELETED", "object": state.lease.take()})
-        );
-        for watcher in &state.watchers {
-            watcher
-                .unbounded_send(Ok(Frame::data(Bytes::from(line.clone()))))
-                .unwrap();
-        }
-    });
+    server.with(super::fake::State::delete);
     b.term.elected().await;
     assert!(!a.term.is_leading());
     assert!(matches!(
@@ -430,17 +285,16 @@ async fn a_short_failure_of_the_server_costs_no_term() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_term_counts_from_the_moment_a_renewal_was_sent() {
+async fn the_term_counts_from_the_moment_a_claim_or_renewal_was_sent() {
     let server = Server::default();
     server.with(|state| state.latency = SECOND);
-    let started = Instant::now();
     let a = Process::start(&server, "a");
     a.term.elected().await;
-    assert_eq!(started.elapsed().as_secs(), 1);
-    server.with(|state| state.broken = true);
-    a.term.lost().await;
-    let led_until = started.elapsed();
-    assert!(led_until < 5 * SECOND, "{led_until:?}");
+    // Claimed at 0 s and answered at 1 s, renewed at 2 s and answered at 3 s.
+    for _ in 0..2 {
+        assert!(time_left(&a.term) <= 4 * SECOND);
+        sleep(2 * SECOND + SECOND / 100).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -448,8 +302,7 @@ async fn a_process_that_was_stopped_does_not_lead_when_it_goes_on() {
     let server = Server::default();
     let a = Process::start(&server, "a");
     a.term.elected().await;
-    // Time passes and no task runs.
-    advance(5 * SECOND).await;
+    pass_while_stopped(5 * SECOND);
     assert!(!a.term.is_leading());
 }
 
@@ -473,7 +326,7 @@ async fn a_remote_clock_that_is_wrong_changes_nothing() {
     a.kill();
     server.meddle(|lease| {
         lease.spec.get_or_insert_default().renew_time =
-            "1999-01-01T00:00:00Z".parse().ok().map(MicroTime)
+            "1999-01-01T00:00:00Z".parse().ok().map(MicroTime);
     });
     let b = Process::start(&server, "b");
     let waited = time_of(b.term.elected()).await;
@@ -499,4 +352,38 @@ async fn a_candidate_whose_watch_is_dead_takes_nothing_from_a_living_leader() {
         "it watches anew"
     );
     drop(silent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_namesake_took_over_ends() {
+    let server = Server::default();
+    let a = Process::start(&server, "same");
+    a.term.elected().await;
+    server.meddle(|lease| lease.spec.get_or_insert_default().acquire_time = Some(micro_now()));
+    time_of(a.term.lost()).await;
+    assert!(matches!(
+        a.task.await.unwrap().0,
+        Err(LeaderError::Usurped { .. })
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_annotation_is_no_sign_of_life() {
+    let server = Server::default();
+    let a = Process::start(&server, "a");
+    a.term.elected().await;
+    let b = Process::start(&server, "b");
+    sleep(SECOND).await;
+    a.kill();
+    for count in 0..6 {
+        assert_eq!(server.holder(), "a");
+        server.meddle(|lease| {
+            let annotations = lease.metadata.annotations.get_or_insert_default();
+            annotations.insert("count".to_owned(), count.to_string());
+        });
+        if timeout(SECOND, b.term.elected()).await.is_ok() {
+            return;
+        }
+    }
+    panic!("the candidate waits for ever");
 }
