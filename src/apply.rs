@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     children::{Child, Manifest, by_kind, live::Live},
-    converge::{Action, Applied, Memory, Verb},
+    converge::{self, Action, Applied, Memory, Verb},
     error::{Disposition, Failure},
     observe::{ChildKey, Observation, controller, owned},
     outcome::{Done, Outcome},
@@ -32,6 +32,8 @@ pub struct Writer<'a> {
     pub metrics: &'a Metrics,
     /// Namespace of the portal.
     pub namespace: &'a str,
+    /// Name of the portal.
+    pub portal_name: &'a str,
     /// Uid of the portal.
     pub portal_uid: &'a str,
 }
@@ -168,7 +170,7 @@ impl Writer<'_> {
             .await
             .map_err(|error| Failure::of(&error))?;
         if let Some(found) = found {
-            return self.found(child, manifest, &found, hand_over).await;
+            return self.found(child, manifest, &found).await;
         }
         let live = self
             .patch(
@@ -191,12 +193,11 @@ impl Writer<'_> {
         child: &'static dyn Child,
         manifest: &Manifest,
         found: &PartialObjectMeta<Live>,
-        hand_over: Option<i32>,
     ) -> Result<(Done, Option<Applied>)> {
         let metadata = &found.metadata;
         let ours = match controller(metadata) {
-            Some((_, uid)) if uid == self.portal_uid => true,
-            Some(("PortalPlatform", _)) if owned(metadata) != 0 => {
+            Some(owner) if owner.uid == self.portal_uid => true,
+            Some(owner) if owner.kind == "PortalPlatform" && owner.name == self.portal_name => {
                 return Ok((
                     Done::Waiting {
                         reason: "it belongs to a former portal of this name and waits for garbage collection".into(),
@@ -227,9 +228,18 @@ impl Writer<'_> {
             ));
         }
         let uid = metadata.uid.clone().unwrap_or_default();
-        // Its replicas are not known here; the next pass sees them and hands them over.
-        let _ = hand_over;
-        self.update(child, manifest, &uid, None).await
+        let hand_over = if manifest.initial_replicas.is_some() {
+            let live = self
+                .api(child)
+                .get(&manifest.name)
+                .await
+                .map_err(|error| Failure::of(&error))?;
+            let observation = Observation::new(&live.metadata, child.health(&live));
+            converge::hand_over(manifest, Some(&observation), &Verb::Keep)
+        } else {
+            None
+        };
+        self.update(child, manifest, &uid, hand_over).await
     }
 
     async fn patch(
@@ -317,14 +327,8 @@ fn remember(manifest: &Manifest, live: &Live) -> Applied {
 
 /// Who an object belongs to, as far as it says.
 fn manager_of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> String {
-    if let Some((kind, _)) = controller(metadata) {
-        let name = metadata
-            .owner_references
-            .iter()
-            .flatten()
-            .find(|reference| reference.controller == Some(true))
-            .map_or("", |reference| reference.name.as_str());
-        return format!("{kind} {name}");
+    if let Some(owner) = controller(metadata) {
+        return format!("{} {}", owner.kind, owner.name);
     }
     let label = metadata
         .labels

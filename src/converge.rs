@@ -168,7 +168,12 @@ fn known(
 
 /// A number of replicas that we own, or that nobody owns, would fall to 1 or stay there when our manifest no longer holds
 /// it. So it is first handed to another manager, and never lowered on the way.
-fn hand_over(manifest: &Manifest, observation: Option<&Observation>, verb: &Verb) -> Option<i32> {
+#[must_use]
+pub fn hand_over(
+    manifest: &Manifest,
+    observation: Option<&Observation>,
+    verb: &Verb,
+) -> Option<i32> {
     let initial = manifest.initial_replicas?;
     match verb {
         Verb::Create => Some(initial),

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::{
     children::live::{Health, Workload},
@@ -42,7 +42,7 @@ impl Observation {
             resource_version: resource_version(metadata),
             generation: metadata.generation.unwrap_or(0),
             deleting: metadata.deletion_timestamp.is_some(),
-            owner: controller(metadata).map(|(_, uid)| uid.into()),
+            owner: controller(metadata).map(|owner| owner.uid.as_str().into()),
             owned: owned(metadata),
             health,
         }
@@ -68,15 +68,14 @@ pub fn resource_version(metadata: &ObjectMeta) -> u64 {
         .unwrap_or(0)
 }
 
-/// Kind and uid of the controller owner.
+/// The controller owner.
 #[must_use]
-pub fn controller(metadata: &ObjectMeta) -> Option<(&str, &str)> {
+pub fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata
         .owner_references
         .iter()
         .flatten()
         .find(|reference| reference.controller == Some(true))
-        .map(|reference| (reference.kind.as_str(), reference.uid.as_str()))
 }
 
 /// Hash of what we own of an object; 0 if nothing.

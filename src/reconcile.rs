@@ -252,6 +252,7 @@ async fn converge(
         index: &context.index,
         metrics: &context.metrics,
         namespace: &plan.identity.namespace,
+        portal_name: &plan.identity.name,
         portal_uid,
     };
     apply::apply(&writer, actions, &mut memory.applied).await

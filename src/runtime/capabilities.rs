@@ -22,18 +22,16 @@ pub type Start = Box<dyn Fn(&'static dyn Child) -> Vec<JoinHandle<()>> + Send>;
 pub async fn run(
     client: Client,
     index: Arc<Index>,
-    mut changed: UnboundedReceiver<()>,
+    mut changed: UnboundedReceiver<(String, bool)>,
     definitions_watched: bool,
     start: Start,
 ) {
     let mut running: BTreeMap<&'static str, Watches> = BTreeMap::new();
+    let mut defined: BTreeSet<String> = BTreeSet::new();
     let mut backoff = Backoff::watch();
     loop {
         let served = match served(&client).await {
-            Ok(served) => {
-                backoff.reset();
-                served
-            }
+            Ok(served) => served,
             Err(error) => {
                 tracing::warn!(%error, "failed to ask for the optional APIs");
                 tokio::time::sleep(backoff.next()).await;
@@ -49,15 +47,37 @@ pub async fn run(
                 index.api(kind, ApiState::Absent);
             }
         }
-        if definitions_watched {
-            // A definition is served a moment after it appears: asked again until it is, within reason.
-            if changed.recv().await.is_none() {
-                return;
-            }
-            while changed.try_recv().is_ok() {}
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        } else {
+        if !definitions_watched {
+            backoff.reset();
             tokio::time::sleep(POLL).await;
+            continue;
+        }
+        // A kind is served a moment after its definition appears, and a moment longer after it goes.
+        let settled = optional().all(|child| {
+            defined.contains(&child.kind().crd_name()) == served.contains(child.kind().kind)
+        });
+        if settled {
+            backoff.reset();
+        }
+        let change = if settled {
+            changed.recv().await
+        } else {
+            match tokio::time::timeout(backoff.next(), changed.recv()).await {
+                Ok(change) => change,
+                Err(_) => continue,
+            }
+        };
+        let mut change = change;
+        while let Some((name, present)) = change {
+            if present {
+                defined.insert(name);
+            } else {
+                defined.remove(&name);
+            }
+            change = changed.try_recv().ok();
+        }
+        if changed.is_closed() {
+            return;
         }
     }
 }

@@ -209,8 +209,8 @@ impl Sink<LiveMetadata> for Reload {
 
 /// Takes `CustomResourceDefinitions`: tells when an optional API comes or goes.
 pub struct Definitions {
-    /// Told the name of each definition that comes or goes.
-    pub changed: tokio::sync::mpsc::UnboundedSender<()>,
+    /// Told the name of each definition of an optional kind, and whether it is there.
+    pub changed: tokio::sync::mpsc::UnboundedSender<(String, bool)>,
     /// Where the channel of Gateway API is noted.
     pub index: Arc<Index>,
 }
@@ -237,6 +237,6 @@ impl Sink<LiveMetadata> for Definitions {
             self.index.set_session_persistence(present && experimental);
         }
         // Nobody listens only while the process ends.
-        let _ = self.changed.send(());
+        let _ = self.changed.send((name, present));
     }
 }

@@ -231,6 +231,10 @@ fn rules(text: &mut String) {
         } else {
             &field
         };
-        let _ = writeln!(text, "| `{field}` | {} |", cell(rule.message));
+        let _ = writeln!(
+            text,
+            "| `{field}` | {} |",
+            cell(&rule.message.replace('<', "&lt;"))
+        );
     }
 }
