@@ -36,7 +36,7 @@ pub fn crd() -> CustomResourceDefinition {
 }
 
 /// Takes out what schemars says and Kubernetes has no use for: `nullable` (an optional field is left out, not set to null;
-/// CEL's `has()` would call a null field present), formats it does not know, and `additionalProperties: true`, beside which
+/// CEL's `has()` would call a null field present) and null among allowed values, formats it does not know, and `additionalProperties: true`, beside which
 /// the fields of an open object would be rejected.
 fn tidy(schema: &mut Value) {
     match schema {
@@ -48,6 +48,9 @@ fn tidy(schema: &mut Value) {
                     .is_none_or(|format| !format.starts_with("uint")),
                 _ => true,
             });
+            if let Some(Value::Array(allowed)) = map.get_mut("enum") {
+                allowed.retain(|value| !value.is_null());
+            }
             if let Some(Value::String(text)) = map.get_mut("description") {
                 *text = unwrapped(text);
             }

@@ -190,7 +190,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         at: "spec.network.allowedDestinations[]",
-        rule: "[has(self.internet) && self.internet, has(self.cidr), has(self.namespace)].filter(x, x).size() == 1",
+        rule: "[has(self.internet) && self.internet, has(self.cidr), has(self.__namespace__)].filter(x, x).size() == 1",
         message: "set exactly one of internet: true, cidr and namespace",
         field: "",
     },

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The processes of a test bed: their ports and flags, and how they start, are found ready and stop.
 
-readonly all_components=(etcd kube-apiserver kube-controller-manager kube-scheduler kwok metrics-server)
+readonly all_components=(etcd kube-apiserver kube-controller-manager kube-scheduler kwok metrics-server controllers)
 components=("${all_components[@]}")
 
 has_component() { [[ " ${components[*]} " == *" $1 "* ]]; }
@@ -13,7 +13,7 @@ port() { cat "$dir_run/$1.port"; }
 # Takes a free block of ten ports below the range of outgoing connections. The lock on the block is inherited by the
 # components and so held while any of them lives: a parallel start cannot choose the same ports, not even while they restart.
 pick_ports() {
-  local block base offset names=(etcd etcd-peer kube-apiserver kube-controller-manager kube-scheduler kwok metrics-server)
+  local block base offset names=(etcd etcd-peer kube-apiserver kube-controller-manager kube-scheduler kwok metrics-server controllers)
   mkdir -p "$cache/ports"
   for block in $(shuf -i 0-999); do
     base=$((20000 + block * 10))
@@ -36,6 +36,18 @@ ports_free() {
     ! (exec {probe}<>"/dev/tcp/127.0.0.1/$candidate") 2>/dev/null || return 1
   done
 }
+
+# simulated_kinds prints what the simulated controllers answer for, as group, version and resource. A kind without a
+# definition would end kwok, so a definition that comes later needs another start.
+simulated_kinds() {
+  echo networking.k8s.io v1 ingresses
+  kube get customresourcedefinitions --ignore-not-found -o name \
+    httproutes.gateway.networking.k8s.io certificates.cert-manager.io |
+    sed -E 's|^[^/]*/([^.]*)\.(.*)|\2 v1 \1|'
+}
+
+# published GROUP VERSION RESOURCE succeeds once the API server describes the kind, some time after it was Established.
+published() { kube get --raw "/openapi/v3/apis/$1/$2" | grep -qF "/$3/{name}"; }
 
 # component_arguments NAME fills the array arguments.
 component_arguments() {
@@ -88,13 +100,27 @@ component_arguments() {
         --cert-dir="$dir/metrics-server-cert" --kubelet-insecure-tls --kubelet-use-node-status-port
         --kubelet-preferred-address-types=InternalIP --kubelet-request-timeout=5s --metric-resolution=10s)
       ;;
+    controllers)
+      # A node that does not exist, so that it leaves nodes and pods to the other kwok.
+      arguments=(--kubeconfig="$dir_pki/kwok.kubeconfig" "${serve[@]}" --manage-single-node=none
+        --server-address="127.0.0.1:$(port controllers)")
+      local kinds group version resource
+      kinds=$(simulated_kinds)
+      while read -r group version resource; do
+        poll published "$group" "$version" "$resource"
+        case $resource in
+          ingresses) arguments+=(--config="$here/config/controllers/ingress.yaml") ;;
+          *) arguments+=(--config="$here/config/controllers/${resource%s}.yaml") ;;
+        esac
+      done <<<"$kinds"
+      ;;
   esac
 }
 
 # start_component NAME starts it in a session of its own, so that it outlives the shell that started it.
 start_component() {
   local binary arguments pid
-  binary=$(binary_path "$1")
+  binary=$(binary_path "${1/controllers/kwok}")
   component_arguments "$1"
   printf -- '--- %s: %s %s\n' "$(date -u +%FT%TZ)" "$binary" "${arguments[*]}" >>"$dir_logs/$1.log"
   setsid "$binary" "${arguments[@]}" </dev/null >>"$dir_logs/$1.log" 2>&1 &

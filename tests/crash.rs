@@ -1,0 +1,264 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! The operator may die before or after any request: the next one ends in the same state, with the same objects made and
+//! removed.
+
+#[path = "support/faults.rs"]
+mod faults;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use faults::{Fault, Faults, Key};
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use support::{Bed, Operator, OperatorOptions, Space, controllers, samples};
+
+/// Cases at the same time.
+const PARALLEL: usize = 8;
+
+/// What happens to the portal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scenario {
+    /// Generic, created behind a Gateway.
+    Create,
+    /// Backstage, whose first pod has to start alone.
+    FirstStart,
+    /// It moves from a Gateway to an Ingress, loses a component and its autoscaler, and has a new image.
+    Update,
+}
+
+const SCENARIOS: [Scenario; 3] = [Scenario::Create, Scenario::FirstStart, Scenario::Update];
+
+impl Scenario {
+    /// The portal as it is before the faults; `None`: there is none.
+    fn before(self) -> Option<Value> {
+        (self == Self::Update).then(|| {
+            let mut portal = samples::gateway();
+            portal["spec"]["components"] = json!([
+                {"name": "app", "image": "registry.local/app:1", "path": "/"},
+                {"name": "worker", "image": "registry.local/worker:1"},
+            ]);
+            portal
+        })
+    }
+
+    /// The portal whose way into the cluster is broken off.
+    fn after(self) -> Value {
+        match self {
+            Self::Create => samples::gateway(),
+            Self::FirstStart => {
+                let mut portal = samples::gateway();
+                portal["spec"]["preset"] = json!("Backstage");
+                portal
+            }
+            Self::Update => {
+                let mut portal = samples::ingress();
+                portal["spec"]["components"][0]["image"] = json!("registry.local/app:2");
+                portal["spec"]["components"][0]["scaling"] =
+                    json!({"minReplicas": 2, "maxReplicas": 2});
+                portal
+            }
+        }
+    }
+}
+
+/// What a run ended in.
+#[derive(PartialEq)]
+struct End {
+    /// Every object, masked.
+    state: Vec<String>,
+    /// What was created and deleted.
+    made_and_removed: Vec<String>,
+    /// Every request in between.
+    requests: Vec<Key>,
+}
+
+/// Runs a scenario; the operator dies at `crash`, if there is one, and lives again.
+async fn run(scenario: Scenario, crash: Option<(Key, Fault)>) -> End {
+    let bed = Bed::shared().await;
+    let space = Space::new(bed, "crash").await;
+    let _controllers = controllers::play(&space);
+    let pods = space.history("Pod").await;
+    let faults = Faults::default();
+    let options = OperatorOptions {
+        namespaces: vec![space.namespace.clone()],
+        connect: Some(faults.wrap()),
+        ..OperatorOptions::default()
+    };
+    let mut operator = Operator::start(bed, options).await;
+    if let Some(before) = scenario.before() {
+        space.apply_portal_value(before).await;
+        space.wait_ready("portal").await;
+        operator.settle().await;
+    }
+    let from = faults.seen().len();
+    let strikes = crash.is_some();
+    if let Some((at, fault)) = crash {
+        faults.on_requests(move |key| (*key == at).then_some(fault));
+    }
+    space.apply_portal_value(scenario.after()).await;
+    if strikes {
+        tokio::time::timeout(Duration::from_secs(40), faults.crashed())
+            .await
+            .expect("the request at which the operator shall die was not made");
+        operator.crash().await;
+        faults.heal();
+        operator.start_again();
+    }
+    space.wait_ready("portal").await;
+    operator.settle().await;
+    // A rollout that ended just before may still be written.
+    space.wait_ready("portal").await;
+    if scenario == Scenario::FirstStart {
+        let mut ready = false;
+        let mut alive = std::collections::BTreeSet::new();
+        for change in pods.changes() {
+            let (support::history::Change::Is(pod) | support::history::Change::Gone(pod)) = &change;
+            alive.insert(pod["metadata"]["name"].to_string());
+            assert!(ready || alive.len() == 1, "two pods in the first start: {alive:?}");
+            ready |= support::condition(pod, "Ready")["status"] == "True";
+        }
+        assert!(ready);
+    }
+    End {
+        state: state(&space).await,
+        made_and_removed: faults.made_and_removed(),
+        requests: faults.seen()[from..]
+            .iter()
+            .map(|(key, _)| key.clone())
+            .filter(Key::is_work)
+            .collect(),
+    }
+}
+
+/// The portal and its children without what differs from run to run.
+async fn state(space: &Space) -> Vec<String> {
+    let mut portal = space.portal("portal").await;
+    let uid = portal["metadata"]["uid"].as_str().unwrap().to_owned();
+    let status = &mut portal["status"];
+    status["applied"] = json!("over uids");
+    status["policiesHeld"] = json!("depends on the autoscaler, below");
+    for list in ["conditions", "policies"] {
+        let items = status[list].as_array_mut().unwrap();
+        // The autoscaler has figures of its pods only after twenty seconds.
+        items.retain(|item| item["name"] != "Autoscaling" && item["type"] != "PolicyCompliant");
+        for item in items {
+            item["lastTransitionTime"] = Value::Null;
+            item["evidence"] = Value::Null;
+        }
+    }
+    let mut objects = space.children().await;
+    for child in &mut objects {
+        child["status"] = Value::Null;
+    }
+    objects.push(portal);
+    objects
+        .into_iter()
+        .map(|mut object| {
+            let metadata = object["metadata"].as_object_mut().unwrap();
+            for field in ["uid", "resourceVersion", "creationTimestamp"] {
+                metadata.remove(field);
+            }
+            // Those of other managers tell when they wrote their status.
+            let entries = metadata["managedFields"].as_array_mut().unwrap();
+            entries.retain(|entry| {
+                entry["manager"].as_str().unwrap().starts_with("portal-operator")
+                    && entry["subresource"] != "status"
+            });
+            for entry in &mut *entries {
+                entry["time"] = Value::Null;
+            }
+            entries.sort_by_key(ToString::to_string);
+            object
+                .to_string()
+                .replace(&uid, "UID")
+                .replace(&space.namespace, "NAMESPACE")
+        })
+        .collect()
+}
+
+/// What two lists of lines differ in.
+fn difference(expected: &[String], found: &[String]) -> String {
+    let only = |these: &[String], others: &[String], sign: &str| {
+        these
+            .iter()
+            .filter(|line| !others.contains(line))
+            .map(|line| format!("{sign} {line}\n"))
+            .collect::<String>()
+    };
+    only(expected, found, "-") + &only(found, expected, "+")
+}
+
+/// `PORTAL_CRASH="Create/CrashAfter/apply services portal-app #0"` runs one case alone.
+async fn every_crash_of(scenario: Scenario) {
+    let reference = run(scenario, None).await;
+    let only = std::env::var("PORTAL_CRASH").ok();
+    let mut cases = Vec::new();
+    for key in &reference.requests {
+        for fault in [Fault::CrashBefore, Fault::CrashAfter] {
+            let name = format!("{scenario:?}/{fault:?}/{key}");
+            // A status may be written once more or less, as the pods' pace has it; events are a courtesy.
+            let steady = key.kind != "events"
+                && (key.kind != "portalplatforms/status" || key.occurrence == 0);
+            if steady && only.as_ref().is_none_or(|only| *only == name) {
+                cases.push((name, key.clone(), fault));
+            }
+        }
+    }
+    let began = Instant::now();
+    let count = cases.len();
+    let reference = &reference;
+    let failures: Vec<String> = stream::iter(cases)
+        .map(|(name, key, fault)| async move {
+            let run = tokio::spawn(run(scenario, Some((key, fault)))).await;
+            let problem = match run {
+                Err(error) => match error.into_panic().downcast::<String>() {
+                    Ok(text) => *text,
+                    Err(_) => "panicked".to_owned(),
+                },
+                Ok(end) => {
+                    difference(&reference.state, &end.state)
+                        + &difference(&reference.made_and_removed, &end.made_and_removed)
+                        + &difference(&end.made_and_removed, &deduplicated(&end.made_and_removed))
+                }
+            };
+            (!problem.is_empty()).then(|| {
+                format!(
+                    "{name}\n  replay: PORTAL_CRASH={name:?} cargo test --test crash\n{problem}"
+                )
+            })
+        })
+        .buffer_unordered(PARALLEL)
+        .filter_map(|failure| async { failure })
+        .collect()
+        .await;
+    println!("{scenario:?}: {count} crashes in {:?}", began.elapsed());
+    assert!(
+        failures.is_empty(),
+        "{} of {count} crashes went wrong:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+/// The lines without repetition, which would be an object made twice.
+fn deduplicated(lines: &[String]) -> Vec<String> {
+    let mut lines = lines.to_vec();
+    lines.dedup();
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_request_of_a_creation_changes_nothing_in_the_end() {
+    every_crash_of(SCENARIOS[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_request_of_a_first_start_changes_nothing_in_the_end() {
+    every_crash_of(SCENARIOS[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_request_of_an_update_changes_nothing_in_the_end() {
+    every_crash_of(SCENARIOS[2]).await;
+}

@@ -1,0 +1,155 @@
+//! Specs that use every field, and texts for every pattern of the schema.
+
+/// Specs that together use every field.
+pub(crate) const FULL: [&str; 2] = [
+    r#"
+profile: Production
+preset: Generic
+size: Small
+host: harbor.test
+suspend: false
+imagePullSecrets: [{name: quay}]
+components:
+- name: crane
+  image: registry.test/crane:2
+  port: 9000
+  path: /lift
+  critical: false
+  command: [/crane]
+  args: [--lift]
+  env:
+  - {name: HEIGHT, value: "3"}
+  - {name: KEY, valueFrom: {secretKeyRef: {name: keyring, key: main, optional: true}}}
+  - {name: MODE, valueFrom: {configMapKeyRef: {name: modes, key: today, optional: false}}}
+  - {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+  envFrom:
+  - {secretRef: {name: keyring}, prefix: RING_}
+  - {configMapRef: {name: modes}}
+  resources: {requests: {cpu: 100m, memory: 1Gi}, limits: {cpu: "1", memory: 2Gi}}
+  scaling:
+    mode: Auto
+    minReplicas: 2
+    maxReplicas: 4
+    cpu: {averageUtilization: 60}
+    memory: {averageUtilization: 60}
+    behavior:
+      scaleUp: {stabilizationWindowSeconds: 0, selectPolicy: Max, policies: [{type: Pods, value: 2, periodSeconds: 15}]}
+      scaleDown: {stabilizationWindowSeconds: 9, selectPolicy: Min, policies: [{type: Percent, value: 5, periodSeconds: 60}]}
+  placement:
+    spread: {zones: Preferred, nodes: Preferred}
+    nodeSelector: {disk: fast}
+    tolerations: [{key: dedicated, operator: Equal, value: docks, effect: NoExecute, tolerationSeconds: 30}]
+    priorityClassName: tide
+    capacity: Spot
+  probes: {liveness: {path: /alive}, readiness: {path: /able}, startup: {timeout: 1m}}
+  webSocket: {affinity: Cookie}
+config:
+  appConfig: {any: {thing: [1]}}
+  files:
+  - {configMapRef: {name: charts}, mountPath: /srv/charts}
+  - {secretRef: {name: keyring}, mountPath: /srv/keys}
+exposure:
+  mode: Gateway
+  gatewayRef: {name: lighthouse, namespace: coast, sectionName: secure}
+  annotations: {dns.test/ttl: "60"}
+  controllerNamespace: beacons
+  tls: {mode: CertManager, issuerRef: {kind: Issuer, group: pki.test, name: notary}}
+  timeouts: {request: 45s}
+network:
+  policy: Restricted
+  allowedDestinations:
+  - {internet: true, ports: [443]}
+  - {cidr: 10.7.0.0/16}
+  - {namespace: vault}
+  allowedClients: [{namespace: watch, ports: [http]}]
+security: {serviceAccountAnnotations: {cloud.test/role: pilot}}
+policies: [{name: ImagePinned, waiver: {reason: tags are signed, until: "2030-01-01T00:00:00Z"}}]
+"#,
+    r"
+image: registry.test/crane:7
+host: harbor.test
+exposure:
+  mode: Ingress
+  ingressClassName: ferry
+  tls: {mode: Secret, secretRef: {name: harbor-seal}}
+",
+];
+
+/// Texts that fit a pattern, texts that do not, and how to make a long one that does.
+pub(crate) struct Pattern {
+    pub(crate) pattern: &'static str,
+    pub(crate) fit: &'static [&'static str],
+    pub(crate) unfit: &'static [&'static str],
+    pub(crate) long: fn(usize) -> String,
+}
+
+pub(crate) const PATTERNS: &[Pattern] = &[
+    Pattern {
+        pattern: r"^\S+$",
+        fit: &["a", "registry.test:5000/a/b@sha256:00"],
+        unfit: &["a b", "a\n"],
+        long: |size| "a".repeat(size),
+    },
+    Pattern {
+        pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        fit: &["harbor", "h-1.harbor.test"],
+        unfit: &[
+            "Harbor.test",
+            "*.harbor.test",
+            "harbor.",
+            "-h",
+            "h..t",
+            "h_1",
+            "h.test:80",
+        ],
+        long: |size| "a".repeat(size),
+    },
+    Pattern {
+        pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        fit: &["c", "c-1", "1c"],
+        unfit: &["C", "-c", "c-", "c.d", "c_d"],
+        long: |size| "a".repeat(size),
+    },
+    Pattern {
+        pattern: r"^/([-A-Za-z0-9._~/]*[-A-Za-z0-9._~])?$",
+        fit: &["/", "/a", "/a/B_c~d.e-f"],
+        unfit: &["a", "/a/", "/a b", "/a?b", "/a*", "/é"],
+        long: |size| format!("/{}", "a".repeat(size - 1)),
+    },
+    Pattern {
+        pattern: r"^[A-Za-z_][-A-Za-z0-9_.]*$",
+        fit: &["A", "_a.b-c", "APP_CONFIG_app_baseUrl"],
+        unfit: &["1A", "A=B", "A B", "-A"],
+        long: |size| "A".repeat(size),
+    },
+    Pattern {
+        pattern: r"^/\S*$",
+        fit: &["/", "/able?deep=1"],
+        unfit: &["able", "/a b"],
+        long: |size| format!("/{}", "a".repeat(size - 1)),
+    },
+    Pattern {
+        pattern: r"^/[-A-Za-z0-9._]+(/[-A-Za-z0-9._]+)*$",
+        fit: &["/srv", "/srv/a-b/c_d.e"],
+        unfit: &["srv", "/srv/", "//srv", "/srv/é"],
+        long: |size| format!("/{}", "a".repeat(size - 1)),
+    },
+    Pattern {
+        pattern: r"^[0-9a-fA-F.:]+/[0-9]{1,3}$",
+        fit: &["10.0.0.0/8", "::/0"],
+        unfit: &["10.0.0.0", "10.0.0.0/", "host/8", "10.0.0.0/1234"],
+        long: |size| format!("{}/8", "1".repeat(size - 2)),
+    },
+    Pattern {
+        pattern: r"^[0-9]+(\.[0-9]+)?(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+        fit: &["1", "250m", "1.5Gi"],
+        unfit: &["", "-1", "1 Gi", "1GB", ".5", "1e3"],
+        long: |size| "1".repeat(size),
+    },
+    Pattern {
+        pattern: r"^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+        fit: &["1s", "1h30m15s500ms"],
+        unfit: &["", "1", "s", "-1s", "1d", "1.5h", "1s1s1s1s1s"],
+        long: |size| format!("{}s", "1".repeat(size - 1)),
+    },
+];
