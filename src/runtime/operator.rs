@@ -73,8 +73,8 @@ pub enum OperatorError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The lease was lost to another replica or to the clock.
-    #[error("lost the lease; ending, so that nothing is written by two")]
+    /// The lease was lost to another replica.
+    #[error("lost the lease to another replica; ending, to begin anew as its standby")]
     Lease(#[source] LeaderError),
     /// No namespace is known to keep the Lease in.
     #[error("no namespace for the Lease; set --lease-namespace")]
@@ -177,7 +177,7 @@ struct Operator<'a> {
 }
 
 impl Operator<'_> {
-    /// Holds the lease until shutdown, then gives it back.
+    /// Holds the lease until shutdown, then gives it back. Ends with an error when somebody else took it.
     async fn lead(
         &self,
         mut leading: Leading,
@@ -199,9 +199,17 @@ impl Operator<'_> {
             &self.settings.lease_name,
             self.settings.identity(),
         );
-        leader::run(self.client.clone(), lease, &mut leading, shutdown)
-            .await
-            .map_err(OperatorError::Lease)
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let client = self.client.clone();
+            match leader::run(client, lease.clone(), &mut leading, &mut shutdown).await {
+                // A slow server, and nobody else has taken the lease: what the index knows is as good as before.
+                Err(LeaderError::Lapsed { lease }) => {
+                    tracing::warn!(lease, "lease lapsed; writes stopped until it is held again");
+                }
+                outcome => return outcome.map_err(OperatorError::Lease),
+            }
+        }
     }
 
     fn endpoints(&self) -> Endpoints {

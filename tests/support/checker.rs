@@ -1,8 +1,11 @@
 //! Checks objects against the CRD without a server: the structural schema as the API server reads it, and the CEL rules.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
-use kube_cel::{ErrorKind, Validator, compile_schema};
+use kube_cel::{CompiledSchema, ErrorKind, Validator};
 use regex::Regex;
 use serde_json::Value;
 
@@ -15,9 +18,8 @@ pub(crate) struct Objection {
 }
 
 /// Evaluates the CEL rules of the schema.
-pub(crate) fn rules_against(schema: &Value, object: &Value) -> Vec<Objection> {
-    let compiled = compile_schema(schema);
-    match Validator::new().validate_compiled(&compiled, object, None) {
+pub(crate) fn rules_against(schema: &CompiledSchema, object: &Value) -> Vec<Objection> {
+    match Validator::new().validate_compiled(schema, object, None) {
         Ok(()) => Vec::new(),
         Err(errors) => errors
             .into_vec()
@@ -68,7 +70,7 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) 
             report("Too long");
         }
         if let Some(pattern) = schema["pattern"].as_str()
-            && !Regex::new(pattern).expect("a pattern").is_match(text)
+            && !matches(pattern, text)
         {
             report("should match");
         }
@@ -121,6 +123,19 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) 
         }
         _ => {}
     }
+}
+
+/// Patterns with counted repetitions are slow to compile, and each is asked often.
+fn matches(pattern: &str, text: &str) -> bool {
+    thread_local! {
+        static COMPILED: RefCell<BTreeMap<String, Regex>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        compiled
+            .entry(pattern.to_owned())
+            .or_insert_with(|| Regex::new(pattern).expect("a pattern"))
+            .is_match(text)
+    })
 }
 
 fn has_type(schema: &Value, value: &Value) -> bool {

@@ -5,7 +5,6 @@ pub(crate) const FULL: [&str; 2] = [
     r#"
 profile: Production
 preset: Generic
-size: Small
 host: harbor.test
 suspend: false
 imagePullSecrets: [{name: quay}]
@@ -43,6 +42,7 @@ components:
     capacity: Spot
   probes: {liveness: {path: /alive}, readiness: {path: /able}, startup: {timeout: 1m}}
   webSocket: {affinity: Cookie}
+- {name: pier, image: "registry.test/pier:1", path: /}
 config:
   appConfig: {any: {thing: [1]}}
   files:
@@ -66,6 +66,7 @@ security: {serviceAccountAnnotations: {cloud.test/role: pilot}}
 policies: [{name: ImagePinned, waiver: {reason: tags are signed, until: "2030-01-01T00:00:00Z"}}]
 "#,
     r"
+size: Small
 image: registry.test/crane:7
 host: harbor.test
 exposure:
