@@ -21,7 +21,7 @@ test: ## run all tests on a real control plane with simulated nodes
 	@tests/run
 
 .PHONY: demo
-demo: ## start a control plane and the operator, and deploy a sample portal
+demo: ## start a control plane and the operator, and deploy the samples; CLUSTER=current: on your cluster
 	@config/demo/demo
 
 .PHONY: demo-down
@@ -30,7 +30,7 @@ demo-down: ## end what make demo started
 
 .PHONY: bench
 bench: ## measure speed and cost on a real control plane
-	@$(TESTBED) run --without-metrics -- cargo bench --locked
+	@$(TESTBED) run --without-metrics --without-controllers -- cargo bench --locked
 
 .PHONY: generate
 generate: ## write the generated files anew
@@ -66,7 +66,8 @@ helm-lint: ## check the Helm chart
 	helm=$$($(TESTBED) bin helm) && \
 	$$helm lint --strict $(CHART) && \
 	$$helm template portal-operator $(CHART) >/dev/null && \
-	$$helm template portal-operator $(CHART) --set 'watchNamespaces={portal}' >/dev/null
+	$$helm template portal-operator $(CHART) --set 'watchNamespaces={portal}' >/dev/null && \
+	$$helm template portal-operator $(CHART) --set prometheusRule.enabled=true,serviceMonitor.enabled=true >/dev/null
 
 .PHONY: clean
 clean: ## remove what cargo built; the caches outside the checkout stay

@@ -209,11 +209,29 @@ impl World {
     }
 
     /// Pods of a component that are not being deleted.
-    pub fn pods_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Pod> {
+    pub fn pods_of<'a, 'c>(
+        &'a self,
+        component: &'c str,
+    ) -> impl Iterator<Item = &'a Pod> + use<'a, 'c> {
         self.pods
             .iter()
             .map(Arc::as_ref)
             .filter(move |pod| &*pod.component == component && !pod.deleting)
+    }
+
+    /// Ready pods of a component by zone, where nodes can be read and have zones.
+    #[must_use]
+    pub fn ready_by_zone(&self, component: &str) -> BTreeMap<&str, i32> {
+        let mut zones = BTreeMap::new();
+        let nodes = self.nodes.iter().flat_map(|nodes| {
+            self.pods_of(component)
+                .filter(|pod| pod.ready)
+                .filter_map(|pod| nodes.get(pod.node.as_ref()?))
+        });
+        for zone in nodes.filter_map(|node| node.zone.as_deref()) {
+            *zones.entry(zone).or_insert(0) += 1;
+        }
+        zones
     }
 
     /// Components that have had a ready pod, as far as the live objects tell: one is ready now, or its autoscaler exists,

@@ -60,7 +60,13 @@ async fn the_first_edit_after_an_outage_of_the_api_server_is_reconciled_within_t
 
         // The watches of every other kind live as well: what is lost is made again.
         space.wait_ready("portal").await;
-        for kind in ["Service", "PodDisruptionBudget", "NetworkPolicy", "ConfigMap", "HorizontalPodAutoscaler"] {
+        for kind in [
+            "Service",
+            "PodDisruptionBudget",
+            "NetworkPolicy",
+            "ConfigMap",
+            "HorizontalPodAutoscaler",
+        ] {
             let before = space.get(kind, "portal-app").await["metadata"]["uid"].clone();
             space.delete(kind, "portal-app").await;
             let lost = Instant::now();
@@ -73,8 +79,14 @@ async fn the_first_edit_after_an_outage_of_the_api_server_is_reconciled_within_t
         }
         operator.settle().await;
         let repairs: Vec<_> = operator.child_writes();
-        let repairs = repairs.iter().filter(|record| record.status.is_some()).count();
-        println!("{} writes since the outage began, {repairs} of children in all", operator.writes().len() - writes);
+        let repairs = repairs
+            .iter()
+            .filter(|record| record.status.is_some())
+            .count();
+        println!(
+            "{} writes since the outage began, {repairs} of children in all",
+            operator.writes().len() - writes
+        );
         assert!(operator.runs());
     }
 }

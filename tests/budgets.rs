@@ -58,7 +58,11 @@ fn check(records: &[Record]) {
             "apply" => {
                 assert!(record.manager.starts_with("portal-operator"), "{text}");
                 let handed_over = record.manager == "portal-operator-handover";
-                assert_eq!(force, body_uid || handed_over, "force without a uid: {text}");
+                assert_eq!(
+                    force,
+                    body_uid || handed_over,
+                    "force without a uid: {text}"
+                );
             }
             "delete" => assert!(
                 record.body["preconditions"]["uid"].is_string(),
@@ -99,7 +103,12 @@ fn expected(verbs: &[&str], extra: &[&str]) -> Vec<String> {
 }
 
 /// Creates, and returns what that cost.
-async fn create(space: &Space, operator: &Operator, preset: &str, most_status: usize) -> Vec<Record> {
+async fn create(
+    space: &Space,
+    operator: &Operator,
+    preset: &str,
+    most_status: usize,
+) -> Vec<Record> {
     space.apply_portal_value(portal(preset)).await;
     space.wait_ready("portal").await;
     let records = step(operator, 0).await;
@@ -160,7 +169,11 @@ async fn later_steps(space: &Space, operator: &mut Operator) {
     space.merge("PortalPlatform", "portal", patch).await;
     let nothing = step(operator, from).await;
     assert_eq!(lines(&nothing), [""; 0], "an annotation of the portal");
-    assert_eq!(status_writes(&nothing).len(), 0, "an annotation of the portal");
+    assert_eq!(
+        status_writes(&nothing).len(),
+        0,
+        "an annotation of the portal"
+    );
 
     let from = operator.requests().len();
     let patch = json!({"spec": {"exposure": {"timeouts": {"request": "45s"}}}});
@@ -180,10 +193,16 @@ async fn later_steps(space: &Space, operator: &mut Operator) {
 
     let from = operator.requests().len();
     let patch = json!({"spec": {"minReplicas": 1}});
-    space.merge("HorizontalPodAutoscaler", "portal-app", patch).await;
+    space
+        .merge("HorizontalPodAutoscaler", "portal-app", patch)
+        .await;
     let drift = step(operator, from).await;
     println!("{drift:#?}");
-    assert_eq!(lines(&drift), ["apply horizontalpodautoscalers portal-app"], "drift");
+    assert_eq!(
+        lines(&drift),
+        ["apply horizontalpodautoscalers portal-app"],
+        "drift"
+    );
     let drift_status = status_writes(&drift).len();
     assert!(drift_status <= 2, "drift: {drift_status} status writes");
 
@@ -235,11 +254,17 @@ async fn a_converged_portal_costs_nothing_for_a_minute_but_watches() {
     let from = operator.all_requests().len();
     tokio::time::sleep(Duration::from_secs(60)).await;
     let mut records = operator.all_requests()[from..].to_vec();
-    let watches = records.iter().filter(|record| record.verb == "watch").count();
+    let watches = records
+        .iter()
+        .filter(|record| record.verb == "watch")
+        .count();
     // Bound to a namespace, the operator may not watch definitions and asks once a minute which groups there are.
     records.retain(|record| record.verb != "watch" && !record.kind.is_empty());
     assert!(records.is_empty(), "{records:#?}");
-    assert!(watches <= 24, "each of 12 watches may begin anew once or twice, not {watches}");
+    assert!(
+        watches <= 24,
+        "each of 12 watches may begin anew once or twice, not {watches}"
+    );
     let now = space.portal("portal").await["metadata"]["resourceVersion"].clone();
     assert_eq!(now, version, "somebody wrote the portal");
     println!("a minute at rest: {watches} watch requests, 0 others");

@@ -4,7 +4,7 @@ pub mod policies;
 pub mod problems;
 pub mod ready;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -156,20 +156,11 @@ pub fn time_text(time: Timestamp) -> String {
 
 fn component_status(component: &Component, world: &World, started: bool) -> ComponentStatus {
     let workload = world.workload(&component.object_name).map(|(_, w)| w);
-    let zones = world.nodes.as_ref().map_or_else(BTreeMap::new, |nodes| {
-        let mut zones = BTreeMap::new();
-        for pod in world.pods_of(&component.name).filter(|pod| pod.ready) {
-            let zone = pod
-                .node
-                .as_ref()
-                .and_then(|node| nodes.get(node))
-                .and_then(|node| node.zone.as_deref());
-            if let Some(zone) = zone {
-                *zones.entry(zone.to_owned()).or_insert(0) += 1;
-            }
-        }
-        zones
-    });
+    let zones = world
+        .ready_by_zone(&component.name)
+        .into_iter()
+        .map(|(zone, pods)| (zone.to_owned(), pods))
+        .collect();
     ComponentStatus {
         name: component.name.clone(),
         image: component.image.clone(),

@@ -42,11 +42,10 @@ impl Child for AutoscalerChild {
                     return None;
                 };
                 let spec = spec(&component.object_name, &component.name, autoscaling);
-                Some(Manifest::new(
+                Some(Manifest::of_component(
                     &KIND,
                     plan,
-                    component.object_name.clone(),
-                    Some(&component.name),
+                    component,
                     &json!({"spec": spec}),
                 ))
             })

@@ -51,11 +51,10 @@ impl Child for CertificateChild {
             },
         };
         let name = plan.identity.name.clone();
-        vec![Manifest::new(
+        vec![Manifest::of_portal(
             &KIND,
             plan,
             name,
-            None,
             &json!({"spec": spec}),
         )]
     }

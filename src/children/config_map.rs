@@ -24,20 +24,18 @@ impl Child for ConfigMapChild {
 
     fn manifests(&self, plan: &Plan) -> Vec<Manifest> {
         let environments = plan.components.iter().map(|component| {
-            Manifest::new(
+            Manifest::of_component(
                 &KIND,
                 plan,
-                component.object_name.clone(),
-                Some(&component.name),
+                component,
                 &json!({"data": component.environment}),
             )
         });
         let app_config = plan.app_config.iter().map(|text| {
-            Manifest::new(
+            Manifest::of_portal(
                 &KIND,
                 plan,
                 plan.identity.app_config_name(),
-                None,
                 &json!({"data": {CONFIG_FILE: text}}),
             )
         });

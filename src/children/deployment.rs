@@ -62,11 +62,10 @@ impl Child for DeploymentChild {
         plan.components
             .iter()
             .map(|component| {
-                let mut manifest = Manifest::new(
+                let mut manifest = Manifest::of_component(
                     &KIND,
                     plan,
-                    component.object_name.clone(),
-                    Some(&component.name),
+                    component,
                     &json!({"spec": spec(plan, component)}),
                 );
                 manifest.initial_replicas = match component.replicas {

@@ -44,13 +44,7 @@ impl Child for DisruptionBudgetChild {
                     unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
                     ..PodDisruptionBudgetSpec::default()
                 };
-                Manifest::new(
-                    &KIND,
-                    plan,
-                    component.object_name.clone(),
-                    Some(&component.name),
-                    &json!({"spec": spec}),
-                )
+                Manifest::of_component(&KIND, plan, component, &json!({"spec": spec}))
             })
             .collect()
     }

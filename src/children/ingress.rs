@@ -74,7 +74,7 @@ impl Child for IngressChild {
         };
         let name = plan.identity.name.clone();
         vec![
-            Manifest::new(&KIND, plan, name, None, &json!({"spec": spec}))
+            Manifest::of_portal(&KIND, plan, name, &json!({"spec": spec}))
                 .annotated(&exposure.annotations),
         ]
     }

@@ -15,12 +15,17 @@ mod network_policy;
 mod service;
 mod service_account;
 
+use std::collections::BTreeMap;
+
 use kube::api::ApiResource;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::live::{Health, Live};
-use crate::{digest::digest_u64, plan::Plan};
+use crate::{
+    digest::digest_u64,
+    plan::{Component, Plan},
+};
 
 /// Every child kind.
 pub const REGISTRY: [&dyn Child; 10] = [
@@ -127,19 +132,36 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// An object of the whole portal, or of one component.
-    pub(crate) fn new(
+    /// An object of the whole portal.
+    pub(crate) fn of_portal(
         kind: &'static Kind,
         plan: &Plan,
         name: String,
-        component: Option<&str>,
+        content: &impl Serialize,
+    ) -> Self {
+        Self::new(kind, plan, name, plan.identity.labels(), content)
+    }
+
+    /// An object of one component, named after it.
+    pub(crate) fn of_component(
+        kind: &'static Kind,
+        plan: &Plan,
+        component: &Component,
+        content: &impl Serialize,
+    ) -> Self {
+        let labels = plan.identity.component_labels(&component.name);
+        let name = component.object_name.clone();
+        Self::new(kind, plan, name, labels, content)
+    }
+
+    fn new(
+        kind: &'static Kind,
+        plan: &Plan,
+        name: String,
+        labels: BTreeMap<String, String>,
         content: &impl Serialize,
     ) -> Self {
         let identity = &plan.identity;
-        let labels = match component {
-            Some(component) => identity.component_labels(component),
-            None => identity.labels(),
-        };
         let mut body = json!({
             "apiVersion": kind.api_version(),
             "kind": kind.kind,

@@ -60,11 +60,10 @@ impl Child for NetworkPolicyChild {
                     ingress: Some(ingress(plan, isolation)),
                     egress: Some(egress(plan, isolation)),
                 };
-                Some(Manifest::new(
+                Some(Manifest::of_component(
                     &KIND,
                     plan,
-                    component.object_name.clone(),
-                    Some(&component.name),
+                    component,
                     &json!({"spec": spec}),
                 ))
             })

@@ -55,13 +55,7 @@ impl Child for ServiceChild {
                     }),
                     ..ServiceSpec::default()
                 };
-                Manifest::new(
-                    &KIND,
-                    plan,
-                    component.object_name.clone(),
-                    Some(&component.name),
-                    &json!({"spec": spec}),
-                )
+                Manifest::of_component(&KIND, plan, component, &json!({"spec": spec}))
             })
             .collect()
     }

@@ -26,7 +26,7 @@ impl Child for ServiceAccountChild {
         let content = json!({"automountServiceAccountToken": false});
         let name = plan.identity.name.clone();
         vec![
-            Manifest::new(&KIND, plan, name, None, &content)
+            Manifest::of_portal(&KIND, plan, name, &content)
                 .annotated(&plan.service_account_annotations),
         ]
     }

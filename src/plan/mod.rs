@@ -206,6 +206,8 @@ pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProb
         })
         .collect();
 
+    // A default that follows from a wrong value would say the same again.
+    problems.dedup();
     if !problems.is_empty() {
         return Err(problems);
     }

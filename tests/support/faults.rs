@@ -1,7 +1,11 @@
 //! A layer around the innermost client that breaks chosen requests of an operator, before they are sent or after the server has
 //! committed them, and chosen events of its watches.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
 
 use std::{
     collections::HashMap,
@@ -61,7 +65,11 @@ impl Key {
             part(0)
         };
         // The recorder of events makes their names up.
-        let name = if kind == "events" { String::new() } else { part(1) };
+        let name = if kind == "events" {
+            String::new()
+        } else {
+            part(1)
+        };
         Self {
             verb,
             kind,
@@ -237,7 +245,11 @@ impl Faults {
             return std::future::pending().await;
         }
         let key = Key::of(&request);
-        let key = if key.verb == "watch" { key } else { self.number(key) };
+        let key = if key.verb == "watch" {
+            key
+        } else {
+            self.number(key)
+        };
         let index = {
             let mut seen = lock(&self.inner.seen);
             seen.push((key.clone(), None));

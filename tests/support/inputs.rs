@@ -1,4 +1,5 @@
 //! Specs that use every field, and texts for every pattern of the schema.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 /// Specs that together use every field.
 pub(crate) const FULL: [&str; 2] = [
@@ -24,7 +25,7 @@ components:
   envFrom:
   - {secretRef: {name: keyring}, prefix: RING_}
   - {configMapRef: {name: modes}}
-  resources: {requests: {cpu: 100m, memory: 1Gi}, limits: {cpu: "1", memory: 2Gi}}
+  resources: {requests: {cpu: 100m, memory: 1Gi}, limits: {cpu: "9", memory: 20Gi}}
   scaling:
     mode: Auto
     minReplicas: 2

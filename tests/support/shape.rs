@@ -44,6 +44,10 @@ pub fn shape(object: &Value) -> Value {
             shape["spec"].as_object_mut().unwrap().remove(name);
         }
     }
+    if object["kind"] == "Deployment" && owned["f:spec"]["f:replicas"].is_null() {
+        // Somebody else's number.
+        shape["spec"].as_object_mut().unwrap().remove("replicas");
+    }
     shape["owned"] = owned;
     shape
 }

@@ -54,19 +54,8 @@ fn zones_of<'a>(
         .filter(|node| takes(component, node))
         .filter_map(|node| Some((node.zone.as_deref()?, 0)))
         .collect();
-    for pod in subject
-        .world
-        .pods_of(&component.name)
-        .filter(|pod| pod.ready)
-    {
-        let zone = pod
-            .node
-            .as_ref()
-            .and_then(|node| nodes.get(node))
-            .and_then(|node| node.zone.as_deref());
-        if let Some(zone) = zone {
-            *zones.entry(zone).or_insert(0) += 1;
-        }
+    for (zone, pods) in subject.world.ready_by_zone(&component.name) {
+        zones.insert(zone, pods);
     }
     zones
 }

@@ -1,0 +1,406 @@
+//! Decisions, exhausted: whatever state the children are in, a few passes reach the wanted one, and nothing of others is
+//! touched.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/offline.rs"]
+mod offline;
+
+use cluster::{Cluster, Object};
+use offline::{UID, plan_of};
+use portal_operator::{
+    children::{self, Manifest, live::ReplicasOwner},
+    converge::{Memory, Verb, applied_digest, recall},
+    observe::{ApiState, ChildKey},
+};
+
+/// A portal of 13 objects of nine kinds.
+fn manifests() -> Vec<Manifest> {
+    let plan = plan_of(
+        "{profile: Staging, host: h.test, network: {policy: Open}, exposure: {tls: {issuerRef: {name: i}}}, components: [{name: crane, image: a, path: /}, {name: depot, image: a}]}",
+    );
+    let manifests = children::manifests(&plan);
+    assert_eq!(manifests.len(), 13);
+    manifests
+}
+
+fn key(manifest: &Manifest) -> ChildKey {
+    (manifest.kind.kind, manifest.name.clone())
+}
+
+/// A cluster in which all is in place, and the memory of it.
+fn converged(manifests: &[Manifest]) -> (Cluster, Memory) {
+    let (mut cluster, mut memory) = (Cluster::default(), Memory::new());
+    cluster.pass(manifests, &mut memory);
+    let log = cluster.pass(manifests, &mut memory);
+    assert_eq!(log.writes, 0);
+    (cluster, memory)
+}
+
+/// Passes until nothing is written; how many wrote.
+fn settle(
+    cluster: &mut Cluster,
+    manifests: &[Manifest],
+    memory: &mut Memory,
+    about: &str,
+) -> usize {
+    for passes in 0..=3 {
+        // An object that was being deleted is gone by the next pass.
+        if passes > 0 {
+            cluster.objects.retain(|_, object| !object.deleting);
+        }
+        let log = cluster.pass(manifests, memory);
+        let waits = log
+            .verbs
+            .iter()
+            .any(|(_, verb)| matches!(verb, Verb::Wait { .. }))
+            && cluster.objects.values().any(|object| object.deleting);
+        if log.writes == 0 && !waits {
+            return passes;
+        }
+    }
+    panic!("{about}: no fixed point after 3 passes");
+}
+
+#[test]
+fn every_set_of_absent_children_is_made_whole_and_nothing_else_is_written() {
+    let manifests = manifests();
+    let (whole, remembered) = converged(&manifests);
+    for absent in 0_u32..1 << manifests.len() {
+        let mut cluster = whole.clone();
+        let mut memory = remembered.clone();
+        for (index, manifest) in manifests.iter().enumerate() {
+            if absent & (1 << index) != 0 {
+                cluster.objects.remove(&key(manifest));
+            }
+        }
+        let log = cluster.pass(&manifests, &mut memory);
+        assert_eq!(log.writes, absent.count_ones() as usize, "{absent:b}");
+        let log = cluster.pass(&manifests, &mut memory);
+        assert_eq!(log.writes, 0, "{absent:b}");
+        assert_eq!(cluster.objects.len(), manifests.len());
+    }
+}
+
+#[test]
+fn every_set_of_drifted_children_is_repaired_and_nothing_else_is_written() {
+    let manifests = manifests();
+    let (whole, remembered) = converged(&manifests);
+    for drifted in 0_u32..1 << manifests.len() {
+        let mut cluster = whole.clone();
+        let mut memory = remembered.clone();
+        for (index, manifest) in manifests.iter().enumerate() {
+            if drifted & (1 << index) != 0 {
+                cluster.objects.get_mut(&key(manifest)).unwrap().drifted = true;
+            }
+        }
+        let log = cluster.pass(&manifests, &mut memory);
+        assert_eq!(log.writes, drifted.count_ones() as usize, "{drifted:b}");
+        assert_eq!(cluster.objects, whole.objects, "{drifted:b}");
+        assert_eq!(memory, remembered, "{drifted:b}");
+    }
+}
+
+/// What can have become of one child.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    InPlace,
+    Absent,
+    Drifted,
+    OldManifest,
+    Forgotten,
+    Recreated,
+    Deleting,
+    Orphaned,
+    FormerPortal,
+    ForeignLabelled,
+    ForeignUnlabelled,
+    ApiAbsent,
+    ApiBlocked,
+}
+
+const STATES: [State; 13] = [
+    State::InPlace,
+    State::Absent,
+    State::Drifted,
+    State::OldManifest,
+    State::Forgotten,
+    State::Recreated,
+    State::Deleting,
+    State::Orphaned,
+    State::FormerPortal,
+    State::ForeignLabelled,
+    State::ForeignUnlabelled,
+    State::ApiAbsent,
+    State::ApiBlocked,
+];
+
+impl State {
+    fn bring_about(self, cluster: &mut Cluster, memory: &mut Memory, manifest: &Manifest) {
+        let key = key(manifest);
+        match self {
+            Self::InPlace => {}
+            Self::Absent => {
+                cluster.objects.remove(&key);
+            }
+            Self::Forgotten => {
+                memory.remove(&key);
+            }
+            Self::OldManifest => {
+                memory.get_mut(&key).unwrap().digest ^= 1;
+                cluster.objects.get_mut(&key).unwrap().applied = Some(manifest.digest ^ 1);
+            }
+            Self::ApiAbsent => {
+                cluster.apis.insert(manifest.kind.kind, ApiState::Absent);
+            }
+            Self::ApiBlocked => {
+                let state = ApiState::Blocked("forbidden".into());
+                cluster.apis.insert(manifest.kind.kind, state);
+            }
+            _ => {
+                let object = cluster.objects.get_mut(&key).unwrap();
+                match self {
+                    Self::Drifted => object.drifted = true,
+                    Self::Recreated => object.uid = "made-by-a-former-process".into(),
+                    Self::Deleting => object.deleting = true,
+                    Self::Orphaned => object.owner = None,
+                    Self::FormerPortal => object.owner = Some("uid-of-a-former-harbor".into()),
+                    Self::ForeignLabelled | Self::ForeignUnlabelled => {
+                        *object = Object {
+                            uid: "foreign".into(),
+                            owner: None,
+                            applied: None,
+                            drifted: false,
+                            deleting: false,
+                            labelled: self == Self::ForeignLabelled,
+                            replicas: object.replicas,
+                        };
+                    }
+                    _ => unreachable!(),
+                }
+            }
+        }
+    }
+
+    /// Whether the object is somebody else's, so that it must stay exactly as it is.
+    fn is_untouchable(self) -> bool {
+        matches!(
+            self,
+            Self::FormerPortal
+                | Self::ForeignLabelled
+                | Self::ForeignUnlabelled
+                | Self::ApiAbsent
+                | Self::ApiBlocked
+        )
+    }
+}
+
+/// Brings states about, settles, and checks what must hold whatever they were.
+fn check(manifests: &[Manifest], states: &[(usize, State)]) {
+    let about = format!("{states:?}");
+    let (mut cluster, mut memory) = converged(manifests);
+    for (index, state) in states {
+        state.bring_about(&mut cluster, &mut memory, &manifests[*index]);
+    }
+    let before = cluster.clone();
+    settle(&mut cluster, manifests, &mut memory, &about);
+    let settled = cluster.clone();
+    let log = cluster.pass(manifests, &mut memory);
+    assert_eq!(log.writes, 0, "{about}");
+    assert!(cluster.objects == settled.objects, "{about}");
+    for (index, manifest) in manifests.iter().enumerate() {
+        let key = key(manifest);
+        let is_untouchable = states.iter().any(|(other, state)| {
+            let same_kind = manifests[*other].kind == manifest.kind;
+            match state {
+                State::ApiAbsent | State::ApiBlocked => same_kind,
+                _ => *other == index && state.is_untouchable(),
+            }
+        });
+        if is_untouchable {
+            let was = before.objects.get(&key).filter(|object| !object.deleting);
+            assert_eq!(settled.objects.get(&key), was, "{about}: {key:?}");
+        } else {
+            let object = &settled.objects[&key];
+            assert_eq!(object.applied, Some(manifest.digest), "{about}: {key:?}");
+            assert_eq!(object.owner.as_deref(), Some(UID), "{about}: {key:?}");
+            assert!(!object.drifted && !object.deleting, "{about}: {key:?}");
+        }
+    }
+}
+
+#[test]
+fn every_child_recovers_from_every_state() {
+    let manifests = manifests();
+    for index in 0..manifests.len() {
+        for state in STATES {
+            check(&manifests, &[(index, state)]);
+        }
+    }
+}
+
+#[test]
+fn every_two_children_recover_from_every_two_states() {
+    let manifests = manifests();
+    for first in 0..manifests.len() {
+        for second in first + 1..manifests.len() {
+            for one in STATES {
+                for other in STATES {
+                    check(&manifests, &[(first, one), (second, other)]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_spec_no_longer_has_is_deleted_if_it_is_ours() {
+    let manifests = manifests();
+    let (mut cluster, mut memory) = converged(&manifests);
+    let fewer: Vec<_> = manifests
+        .iter()
+        .filter(|manifest| !manifest.name.contains("depot"))
+        .cloned()
+        .collect();
+    let strays = [
+        ("another", Some("uid-of-another"), false),
+        ("orphan", None, false),
+        ("leaving", Some(UID), true),
+    ];
+    for (name, owner, deleting) in strays {
+        let object = Object {
+            uid: name.into(),
+            owner: owner.map(Into::into),
+            applied: Some(7),
+            drifted: false,
+            deleting,
+            labelled: true,
+            replicas: None,
+        };
+        cluster.objects.insert(("Service", name.into()), object);
+    }
+    let log = cluster.pass(&fewer, &mut memory);
+    assert_eq!(log.writes, manifests.len() - fewer.len());
+    // Deletions come last, so that what replaces an object is there before it goes.
+    let first_deletion = log
+        .verbs
+        .iter()
+        .position(|(_, verb)| matches!(verb, Verb::Delete { .. }));
+    assert_eq!(first_deletion, Some(fewer.len()));
+    assert_eq!(cluster.objects.len(), fewer.len() + strays.len());
+    assert_eq!(cluster.pass(&fewer, &mut memory).writes, 0);
+}
+
+#[test]
+fn a_restart_writes_nothing() {
+    let manifests = manifests();
+    let (mut cluster, memory) = converged(&manifests);
+    let digest = applied_digest(&memory);
+    let mut recalled = recall(&manifests, &cluster.world(), Some(&digest));
+    assert_eq!(recalled, memory);
+    let log = cluster.pass(&manifests, &mut recalled);
+    assert_eq!(log.writes, 0);
+    assert!(log.verbs.iter().all(|(_, verb)| *verb == Verb::Keep));
+}
+
+#[test]
+fn a_restart_after_any_change_applies_all_again() {
+    let manifests = manifests();
+    for state in [State::Absent, State::Drifted, State::Recreated] {
+        let (mut cluster, mut memory) = converged(&manifests);
+        let digest = applied_digest(&memory);
+        state.bring_about(&mut cluster, &mut memory, &manifests[0]);
+        let recalled = recall(&manifests, &cluster.world(), Some(&digest));
+        assert_eq!(recalled, Memory::new(), "{state:?}");
+    }
+    let (cluster, memory) = converged(&manifests);
+    let digest = applied_digest(&memory);
+    assert_eq!(
+        recall(&manifests[1..], &cluster.world(), Some(&digest)),
+        Memory::new()
+    );
+    assert_eq!(
+        recall(&manifests, &cluster.world(), Some("another")),
+        Memory::new()
+    );
+    assert_eq!(recall(&manifests, &cluster.world(), None), Memory::new());
+}
+
+#[test]
+fn a_restart_beside_an_object_of_others_writes_nothing() {
+    let manifests = manifests();
+    for state in [
+        State::ForeignUnlabelled,
+        State::ForeignLabelled,
+        State::FormerPortal,
+        State::ApiAbsent,
+    ] {
+        let (mut cluster, mut memory) = converged(&manifests);
+        state.bring_about(&mut cluster, &mut memory, &manifests[0]);
+        settle(&mut cluster, &manifests, &mut memory, &format!("{state:?}"));
+        let digest = applied_digest(&memory);
+        let mut recalled = recall(&manifests, &cluster.world(), Some(&digest));
+        let log = cluster.pass(&manifests, &mut recalled);
+        assert_eq!(log.writes, 0, "{state:?}");
+    }
+}
+
+#[test]
+fn the_number_of_pods_is_handed_over_and_never_lowered() {
+    use ReplicasOwner::{Nobody, Other, Us};
+    let fixed = "{profile: Staging, components: [{name: a, image: a, scaling: {minReplicas: 3, maxReplicas: 3}}]}";
+    let autoscaled = "{profile: Staging, components: [{name: a, image: a, scaling: {minReplicas: 3, maxReplicas: 9}}]}";
+    let manual = "{profile: Staging, components: [{name: a, image: a, scaling: {mode: Manual, minReplicas: 3}}]}";
+    for (spec, before, after) in [
+        (fixed, None, (3, Us)),
+        (fixed, Some((7, Other)), (3, Us)),
+        (fixed, Some((1, Nobody)), (3, Us)),
+        (autoscaled, None, (3, Other)),
+        (autoscaled, Some((5, Us)), (5, Other)),
+        (autoscaled, Some((1, Us)), (3, Other)),
+        (autoscaled, Some((1, Nobody)), (3, Other)),
+        (autoscaled, Some((7, Other)), (7, Other)),
+        (autoscaled, Some((2, Other)), (2, Other)),
+        (manual, None, (3, Other)),
+        (manual, Some((5, Us)), (5, Other)),
+        (manual, Some((1, Nobody)), (3, Other)),
+        (manual, Some((1, Other)), (1, Other)),
+        (manual, Some((0, Other)), (0, Other)),
+    ] {
+        let manifests = children::manifests(&plan_of(spec));
+        let (mut cluster, mut memory) = converged(&manifests);
+        let key = ("Deployment", "harbor-a".to_owned());
+        match before {
+            Some(replicas) => {
+                let object = cluster.objects.get_mut(&key).unwrap();
+                object.replicas = Some(replicas);
+                object.drifted = true;
+            }
+            None => {
+                cluster.objects.remove(&key);
+            }
+        }
+        settle(&mut cluster, &manifests, &mut memory, spec);
+        assert_eq!(
+            cluster.objects[&key].replicas,
+            Some(after),
+            "{spec}: {before:?}"
+        );
+    }
+}
+
+#[test]
+fn an_autoscaler_takes_over_after_the_first_start_without_a_fall() {
+    let spec = "{preset: Backstage, image: a}";
+    let first = children::manifests(&offline::first_plan_of(spec));
+    let (mut cluster, mut memory) = converged(&first);
+    let key = ("Deployment", "harbor-app".to_owned());
+    assert_eq!(cluster.objects[&key].replicas, Some((1, ReplicasOwner::Us)));
+    let started = children::manifests(&plan_of(spec));
+    settle(&mut cluster, &started, &mut memory, spec);
+    assert_eq!(
+        cluster.objects[&key].replicas,
+        Some((3, ReplicasOwner::Other))
+    );
+}
