@@ -200,11 +200,19 @@ pub fn applied_digest(memory: &Memory) -> String {
 /// The memory that a former process would have left if everything observed is as it was after its last write. Trusted only
 /// if its digest is the one in status.
 #[must_use]
-pub fn recall(manifests: &[Manifest], world: &World, status_digest: Option<&str>) -> Memory {
+pub fn recall(
+    manifests: &[Manifest],
+    world: &World,
+    portal_uid: &str,
+    status_digest: Option<&str>,
+) -> Memory {
     let memory: Memory = manifests
         .iter()
         .filter_map(|manifest| {
-            let observation = world.child(manifest.kind.kind, &manifest.name)?;
+            // What was refused or waited for was never remembered.
+            let observation = world
+                .child(manifest.kind.kind, &manifest.name)
+                .filter(|child| child.owner.as_deref() == Some(portal_uid) && !child.deleting)?;
             let applied = Applied {
                 uid: observation.uid.clone(),
                 digest: manifest.digest,

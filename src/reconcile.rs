@@ -240,7 +240,7 @@ async fn converge(
             .status
             .as_ref()
             .and_then(|status| status.applied.as_deref());
-        memory.applied = converge::recall(&manifests, world, digest);
+        memory.applied = converge::recall(&manifests, world, &plan.identity.uid, digest);
     }
     let portal_uid = plan.identity.uid.as_str();
     let actions = converge::converge(manifests, world, &memory.applied, portal_uid);

@@ -74,7 +74,11 @@ async fn granted(bed: &Bed, values: &[&str]) -> (BTreeSet<Right>, Vec<Value>) {
         .arg(&helm)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     let roles: Vec<Value> = text
         .split("\n---")
@@ -88,10 +92,15 @@ async fn granted(bed: &Bed, values: &[&str]) -> (BTreeSet<Right>, Vec<Value>) {
         })
         .collect();
     let mut rights = BTreeSet::new();
-    for rule in roles.iter().filter_map(|role| role["rules"].as_array()).flatten() {
+    for rule in roles
+        .iter()
+        .filter_map(|role| role["rules"].as_array())
+        .flatten()
+    {
         let words = |field: &str| {
             let list = rule[field].as_array().cloned().unwrap_or_default();
-            list.into_iter().map(|word| word.as_str().unwrap().to_owned())
+            list.into_iter()
+                .map(|word| word.as_str().unwrap().to_owned())
         };
         for group in words("apiGroups") {
             for resource in words("resources") {
@@ -177,14 +186,20 @@ async fn everything(space: &Space) {
     space.wait_ready("portal").await;
 
     // Ready turns twice, so that an event is repeated.
-    for image in ["registry.local/app:image-pull-error", "registry.local/app:2", "registry.local/app:crash-loop", "registry.local/app:3"] {
+    for image in [
+        "registry.local/app:image-pull-error",
+        "registry.local/app:2",
+        "registry.local/app:crash-loop",
+        "registry.local/app:3",
+    ] {
         portal["spec"]["components"][0]["image"] = json!(image);
         space.apply_portal_value(portal.clone()).await;
         if image.contains("error") || image.contains("loop") {
             space
                 .wait_portal("portal", "is stalled", |portal| {
                     support::condition(portal, "Stalled")["status"] == "True"
-                        && portal["status"]["observedGeneration"] == portal["metadata"]["generation"]
+                        && portal["status"]["observedGeneration"]
+                            == portal["metadata"]["generation"]
                 })
                 .await;
         } else {
@@ -258,8 +273,14 @@ async fn cluster_wide_the_operator_uses_every_right_that_the_chart_grants_and_no
     let bed = Bed::own("rbac").await;
     let (rights, roles) = granted(&bed, &["reload: {enabled: true}"]).await;
     let file = apply(&bed, &roles);
-    bed.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", file.to_str().unwrap()])
-        .await;
+    bed.kubectl(&[
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        file.to_str().unwrap(),
+    ])
+    .await;
     let space = Space::new(&bed, "audit").await;
     let first = Process::start(&bed, "first", &[]);
     let second = hand_over(&bed, &[], first).await;
@@ -276,7 +297,9 @@ async fn bound_to_namespaces_the_operator_needs_no_cluster_role() {
     let watched = format!("watchNamespaces: [{}]", names.join(", "));
     let (rights, roles) = granted(&bed, &["reload: {enabled: true}", &watched]).await;
     assert!(
-        roles.iter().all(|role| !role["kind"].as_str().unwrap().starts_with("Cluster")),
+        roles
+            .iter()
+            .all(|role| !role["kind"].as_str().unwrap().starts_with("Cluster")),
         "{roles:#?}"
     );
     // The harness installed the cluster-wide roles.
@@ -284,8 +307,14 @@ async fn bound_to_namespaces_the_operator_needs_no_cluster_role() {
         bed.kubectl(&["delete", kind, "portal-operator"]).await;
     }
     let file = apply(&bed, &roles);
-    bed.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", file.to_str().unwrap()])
-        .await;
+    bed.kubectl(&[
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        file.to_str().unwrap(),
+    ])
+    .await;
     let arguments = format!("--watch-namespaces={}", names.join(","));
     let first = Process::start(&bed, "first", &[&arguments]);
     let second = hand_over(&bed, &[&arguments], first).await;

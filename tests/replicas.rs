@@ -12,18 +12,22 @@ const DEPLOYMENT: &str = "portal-app";
 
 /// A portal of three to ten pods that may share nodes.
 fn portal(scaling: Value) -> Value {
-    json!({
+    let mut portal = json!({
         "metadata": {"name": "portal"},
         "spec": {
             "profile": "Production",
             "components": [{
                 "name": "app",
                 "image": "registry.local/app:1",
-                "scaling": scaling,
                 "placement": {"spread": {"zones": "None", "nodes": "None"}},
             }],
         },
-    })
+    });
+    // Not as an empty object: a server-side apply that empties an object turns it into null, which is refused.
+    if scaling != json!({}) {
+        portal["spec"]["components"][0]["scaling"] = scaling;
+    }
+    portal
 }
 
 async fn apply(space: &Space, scaling: Value) {

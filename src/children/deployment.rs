@@ -1,18 +1,17 @@
 //! One Deployment a component: restricted pods, spread, probed, replaced one at a time without a gap.
 
+mod placement;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
         apps::v1::{DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Affinity, Capabilities, ConfigMapEnvSource, ConfigMapVolumeSource, Container,
-            ContainerPort, EmptyDirVolumeSource, EnvFromSource, HTTPGetAction, Lifecycle,
-            LifecycleHandler, LocalObjectReference, NodeAffinity, NodeSelectorRequirement,
-            NodeSelectorTerm, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
-            PodTemplateSpec, PreferredSchedulingTerm, Probe, SeccompProfile, SecretVolumeSource,
-            SecurityContext, SleepAction, Toleration, TopologySpreadConstraint, Volume,
-            VolumeMount, WeightedPodAffinityTerm,
+            Capabilities, ConfigMapEnvSource, ConfigMapVolumeSource, Container, ContainerPort,
+            EmptyDirVolumeSource, EnvFromSource, HTTPGetAction, Lifecycle, LifecycleHandler,
+            LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+            SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -27,18 +26,12 @@ use super::{
     live::{Health, Live, ReplicasOwner, Workload},
     service::PORT_NAME,
 };
-use crate::{
-    api::spec::SpreadMode,
-    plan::{
-        Component, Plan, Replicas, availability::CAPACITY_LABEL, config::CONFIG_FOLDER,
-        identity::MANAGER, preset::Probes,
-    },
+use crate::plan::{
+    Component, Plan, Replicas, config::CONFIG_FOLDER, identity::MANAGER, preset::Probes,
 };
 
 /// Pod annotation whose change rolls the pods.
 pub(super) const CONFIG_ANNOTATION: &str = "portalplatform.dev/config";
-/// Rollouts never mix the spread of the old and the new version.
-const REVISION_LABEL: &str = "pod-template-hash";
 const PROBE_PERIOD_SECONDS: u32 = 5;
 
 pub(super) struct DeploymentChild;
@@ -179,11 +172,11 @@ fn pod(plan: &Plan, component: &Component) -> PodSpec {
             }),
             ..PodSecurityContext::default()
         }),
-        affinity: affinity(plan, component),
-        topology_spread_constraints: spread(plan, component),
+        affinity: placement::affinity(plan, component),
+        topology_spread_constraints: placement::spread(plan, component),
         node_selector: (!placement.node_selector.is_empty())
             .then(|| placement.node_selector.clone()),
-        tolerations: tolerations(component),
+        tolerations: placement::tolerations(component),
         priority_class_name: placement.priority_class_name.clone(),
         containers: vec![container(plan, component)],
         volumes: Some(volumes(plan, component)),
@@ -337,89 +330,6 @@ fn mounts(plan: &Plan, component: &Component) -> Vec<VolumeMount> {
             .map(|(index, file)| mount(format!("files-{index}"), &file.mount_path, true)),
     );
     mounts
-}
-
-fn spread(plan: &Plan, component: &Component) -> Option<Vec<TopologySpreadConstraint>> {
-    let when_unsatisfiable = match component.placement.zones {
-        SpreadMode::Required => "DoNotSchedule",
-        SpreadMode::Preferred => "ScheduleAnyway",
-        SpreadMode::None => return None,
-    };
-    Some(vec![TopologySpreadConstraint {
-        max_skew: 1,
-        topology_key: "topology.kubernetes.io/zone".into(),
-        when_unsatisfiable: when_unsatisfiable.into(),
-        label_selector: Some(labels_selector(
-            plan.identity.selector(Some(&component.name)),
-        )),
-        match_label_keys: Some(vec![REVISION_LABEL.into()]),
-        // A zone whose nodes are all cordoned must not hold up the others.
-        node_taints_policy: Some("Honor".into()),
-        ..TopologySpreadConstraint::default()
-    }])
-}
-
-fn affinity(plan: &Plan, component: &Component) -> Option<Affinity> {
-    let term = || PodAffinityTerm {
-        topology_key: "kubernetes.io/hostname".into(),
-        label_selector: Some(labels_selector(
-            plan.identity.selector(Some(&component.name)),
-        )),
-        // Without it a rollout on as many nodes as pods could never place the new pod.
-        match_label_keys: Some(vec![REVISION_LABEL.into()]),
-        ..PodAffinityTerm::default()
-    };
-    let pod_anti_affinity = match component.placement.nodes {
-        SpreadMode::Required => Some(PodAntiAffinity {
-            required_during_scheduling_ignored_during_execution: Some(vec![term()]),
-            ..PodAntiAffinity::default()
-        }),
-        SpreadMode::Preferred => Some(PodAntiAffinity {
-            preferred_during_scheduling_ignored_during_execution: Some(vec![
-                WeightedPodAffinityTerm {
-                    weight: 100,
-                    pod_affinity_term: term(),
-                },
-            ]),
-            ..PodAntiAffinity::default()
-        }),
-        SpreadMode::None => None,
-    };
-    let node_affinity = component.placement.prefer_spot.then(|| NodeAffinity {
-        preferred_during_scheduling_ignored_during_execution: Some(vec![PreferredSchedulingTerm {
-            weight: 100,
-            preference: NodeSelectorTerm {
-                match_expressions: Some(vec![NodeSelectorRequirement {
-                    key: CAPACITY_LABEL.into(),
-                    operator: "In".into(),
-                    values: Some(vec!["spot".into()]),
-                }]),
-                ..NodeSelectorTerm::default()
-            },
-        }]),
-        ..NodeAffinity::default()
-    });
-    (pod_anti_affinity.is_some() || node_affinity.is_some()).then_some(Affinity {
-        node_affinity,
-        pod_anti_affinity,
-        pod_affinity: None,
-    })
-}
-
-fn tolerations(component: &Component) -> Option<Vec<Toleration>> {
-    let tolerations: Vec<_> = component
-        .placement
-        .tolerations
-        .iter()
-        .map(|toleration| Toleration {
-            key: toleration.key.clone(),
-            operator: toleration.operator.map(|operator| format!("{operator:?}")),
-            value: toleration.value.clone(),
-            effect: toleration.effect.map(|effect| format!("{effect:?}")),
-            toleration_seconds: toleration.toleration_seconds,
-        })
-        .collect();
-    (!tolerations.is_empty()).then_some(tolerations)
 }
 
 fn labels_selector(labels: BTreeMap<String, String>) -> LabelSelector {

@@ -44,6 +44,11 @@ pub(super) fn plan(
                 .map_or(Proxies::AnyNamespace, Proxies::Namespace)
         }),
         clients: network.allowed_clients,
-        destinations: network.allowed_destinations,
+        // Nothing said is nothing allowed, also where the rules of the CRD were not asked.
+        destinations: network
+            .allowed_destinations
+            .into_iter()
+            .filter(|d| d.internet == Some(true) || d.cidr.is_some() || d.namespace.is_some())
+            .collect(),
     })
 }

@@ -12,6 +12,7 @@ pub mod operator;
 pub mod queue;
 pub mod requests;
 pub mod sinks;
+mod sources;
 pub mod telemetry;
 pub mod term;
 pub mod watch;

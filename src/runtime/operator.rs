@@ -11,8 +11,7 @@ use std::{
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, Client, Config, Resource,
-    api::ApiResource,
+    Client, Config, Resource,
     client::{Body, ClientBuilder, DynBody},
     runtime::{
         applier,
@@ -21,17 +20,11 @@ use kube::{
         reflector::{self, ObjectRef},
     },
 };
-use tokio::{
-    net::TcpListener,
-    sync::mpsc,
-    task::{JoinHandle, JoinSet},
-    time::Instant,
-};
+use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 use tower::{BoxError, util::BoxService};
 
 use super::{
     backoff::PortalBackoff,
-    capabilities,
     http::{self, Probe},
     index::Index,
     leader::{self, LeaderError, LeaderSettings},
@@ -39,21 +32,16 @@ use super::{
     metrics::{Metrics, ReconcileResult},
     queue::{PortalKey, Queue},
     requests::Requests,
-    sinks,
+    sources::Sources,
     term::{self, Leading, Term},
-    watch::{self, Beats, Watch},
+    watch::Beats,
 };
 use crate::{
-    children::{Child, REGISTRY},
     plan::identity::MANAGER,
     reconcile::{Context, Guarded, reconcile},
     settings::RunSettings,
 };
 
-/// Selector of everything that the operator made.
-const OURS: &str = "app.kubernetes.io/managed-by=portal-operator";
-/// Selector of Secrets and ConfigMaps whose change rolls pods.
-const RELOAD: &str = "portalplatform.dev/reload=true";
 /// Longest pass over one portal.
 const PASS: Duration = Duration::from_mins(1);
 /// Pause after a pass that broke off.
@@ -154,7 +142,13 @@ pub async fn run(
         Arc::new(operator.endpoints()),
         std::future::pending(),
     ));
-    let store = operator.watch(&mut tasks);
+    let sources = Sources {
+        client: operator.client.clone(),
+        beats: operator.beats.clone(),
+        metrics: operator.metrics.clone(),
+        index: operator.index.clone(),
+    };
+    let store = sources.start(&mut tasks, settings, &operator.queue, &operator.context);
     let reconciles = operator.reconcile(store);
     let outcome = tokio::select! {
         outcome = operator.lead(leading, default_namespace, shutdown) => outcome,
@@ -219,185 +213,6 @@ impl Operator<'_> {
             index: self.index.clone(),
             queue: self.queue.clone(),
         }
-    }
-
-    /// Starts every watch and returns the store of portals that one of them fills.
-    fn watch(&self, tasks: &mut JoinSet<()>) -> reflector::Store<Guarded> {
-        let scopes = self.scopes();
-        let cluster_wide = scopes == [None];
-        let (store, writer) = reflector::store::<Guarded>();
-        let writer = Arc::new(Mutex::new(writer));
-        for scope in &scopes {
-            tasks.spawn(watch::run(
-                self.source(
-                    "PortalPlatform",
-                    None,
-                    portals(&self.client, scope.as_deref()),
-                ),
-                sinks::Portals {
-                    writer: writer.clone(),
-                    queue: self.queue.clone(),
-                    context: self.context.clone(),
-                    listed: Mutex::default(),
-                    scope: scope.clone(),
-                },
-            ));
-            tasks.spawn(watch::run(
-                self.thin("Pod", &core("Pod", "pods"), Some(OURS), scope.as_deref()),
-                sinks::Pods {
-                    scope: scope.clone(),
-                    index: self.index.clone(),
-                },
-            ));
-            if self.settings.reload {
-                for (kind, plural) in [("Secret", "secrets"), ("ConfigMap", "configmaps")] {
-                    tasks.spawn(watch::run(
-                        self.metadata(kind, &core(kind, plural), Some(RELOAD), scope.as_deref()),
-                        sinks::Reload {
-                            kind,
-                            index: self.index.clone(),
-                        },
-                    ));
-                }
-            }
-        }
-        for child in REGISTRY.into_iter().filter(|child| !child.kind().optional) {
-            for scope in &scopes {
-                tasks.spawn(self.child(child, scope.clone()));
-            }
-        }
-        if cluster_wide {
-            if self.settings.nodes {
-                tasks.spawn(watch::run(
-                    self.thin("Node", &core("Node", "nodes"), None, None),
-                    sinks::Nodes {
-                        index: self.index.clone(),
-                    },
-                ));
-            }
-            tasks.spawn(watch::run(
-                self.metadata("Namespace", &core("Namespace", "namespaces"), None, None),
-                sinks::Namespaces {
-                    index: self.index.clone(),
-                },
-            ));
-        }
-        self.watch_capabilities(tasks, scopes, cluster_wide);
-        store
-    }
-
-    /// Starts what keeps the watches of optional kinds in step with the cluster.
-    fn watch_capabilities(
-        &self,
-        tasks: &mut JoinSet<()>,
-        scopes: Vec<Option<String>>,
-        cluster_wide: bool,
-    ) {
-        let (changed, news) = mpsc::unbounded_channel();
-        if cluster_wide {
-            let definitions = ApiResource {
-                group: "apiextensions.k8s.io".into(),
-                version: "v1".into(),
-                api_version: "apiextensions.k8s.io/v1".into(),
-                kind: "CustomResourceDefinition".into(),
-                plural: "customresourcedefinitions".into(),
-            };
-            tasks.spawn(watch::run(
-                self.metadata("CustomResourceDefinition", &definitions, None, None),
-                sinks::Definitions {
-                    changed,
-                    index: self.index.clone(),
-                },
-            ));
-        }
-        let children = ChildWatches {
-            client: self.client.clone(),
-            beats: self.beats.clone(),
-            metrics: self.metrics.clone(),
-            index: self.index.clone(),
-        };
-        let start: capabilities::Start = Box::new(move |child| -> Vec<JoinHandle<()>> {
-            scopes
-                .iter()
-                .map(|scope| tokio::spawn(children.watch(child, scope.clone())))
-                .collect()
-        });
-        tasks.spawn(capabilities::run(
-            self.client.clone(),
-            self.index.clone(),
-            news,
-            cluster_wide,
-            start,
-        ));
-    }
-
-    /// The namespaces to watch; one `None`: all of them in one.
-    fn scopes(&self) -> Vec<Option<String>> {
-        let namespaces = self.settings.namespaces();
-        if namespaces.is_empty() {
-            return vec![None];
-        }
-        namespaces.into_iter().map(Some).collect()
-    }
-
-    fn source<K: Resource>(
-        &self,
-        kind: &'static str,
-        labels: Option<&'static str>,
-        api: Api<K>,
-    ) -> Watch<K> {
-        Watch {
-            api,
-            kind,
-            labels,
-            metadata_only: false,
-            beats: self.beats.clone(),
-            metrics: self.metrics.clone(),
-        }
-    }
-
-    fn thin<K>(
-        &self,
-        kind: &'static str,
-        resource: &ApiResource,
-        labels: Option<&'static str>,
-        scope: Option<&str>,
-    ) -> Watch<K>
-    where
-        K: Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
-    {
-        let api = match scope {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
-            None => Api::all_with(self.client.clone(), resource),
-        };
-        self.source(kind, labels, api)
-    }
-
-    fn metadata(
-        &self,
-        kind: &'static str,
-        resource: &ApiResource,
-        labels: Option<&'static str>,
-        scope: Option<&str>,
-    ) -> Watch<sinks::LiveMetadata> {
-        Watch {
-            metadata_only: true,
-            ..self.thin(kind, resource, labels, scope)
-        }
-    }
-
-    fn child(
-        &self,
-        child: &'static dyn Child,
-        scope: Option<String>,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        ChildWatches {
-            client: self.client.clone(),
-            beats: self.beats.clone(),
-            metrics: self.metrics.clone(),
-            index: self.index.clone(),
-        }
-        .watch(child, scope)
     }
 
     /// Reconciles what is queued, once the lease is held and the first lists have ended.
@@ -470,60 +285,6 @@ fn pass(
         Ok(action)
     }
     .boxed()
-}
-
-/// What a watch of a child kind needs.
-struct ChildWatches {
-    client: Client,
-    beats: Beats,
-    metrics: Metrics,
-    index: Arc<Index>,
-}
-
-impl ChildWatches {
-    fn watch(
-        &self,
-        child: &'static dyn Child,
-        scope: Option<String>,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        let resource = child.kind().api_resource();
-        let api = match &scope {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
-        };
-        let source = Watch {
-            api,
-            kind: child.kind().kind,
-            labels: Some(OURS),
-            metadata_only: false,
-            beats: self.beats.clone(),
-            metrics: self.metrics.clone(),
-        };
-        let sink = sinks::Children {
-            child,
-            scope,
-            index: self.index.clone(),
-        };
-        watch::run(source, sink)
-    }
-}
-
-fn portals(client: &Client, scope: Option<&str>) -> Api<Guarded> {
-    match scope {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-/// A kind of the core group.
-fn core(kind: &str, plural: &str) -> ApiResource {
-    ApiResource {
-        group: String::new(),
-        version: "v1".into(),
-        api_version: "v1".into(),
-        kind: kind.into(),
-        plural: plural.into(),
-    }
 }
 
 /// What `/healthz`, `/readyz` and `/metrics` show.

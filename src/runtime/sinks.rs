@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource, ResourceExt,
+    api::DynamicObject,
+    core::PartialObjectMeta,
     runtime::{reflector::store::Writer, watcher::Event},
 };
 
@@ -16,20 +18,13 @@ use super::{
 };
 use crate::{
     assess::policies::ENFORCE_LABEL,
-    children::{
-        Child,
-        live::{Live, Thin},
-    },
+    children::{Child, live::Live},
     observe::{ApiState, resource_version},
     reconcile::{Context, Guarded},
 };
 
-/// An object of which only the metadata is read.
-pub type LiveMetadata = Thin<Nothing, Nothing>;
-
-/// No field of interest.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-pub struct Nothing {}
+/// An object of which only the metadata is asked for.
+pub type LiveMetadata = PartialObjectMeta<DynamicObject>;
 
 /// Takes portals: into the store, and into the queue when something of interest changed.
 pub struct Portals {

@@ -140,8 +140,6 @@ pub struct Watch<K: Resource> {
     pub kind: &'static str,
     /// Label selector.
     pub labels: Option<&'static str>,
-    /// Whether only metadata is asked for.
-    pub metadata_only: bool,
     /// Where successes are noted.
     pub beats: Beats,
     /// Figures.

@@ -86,9 +86,15 @@ impl Cluster {
                 false
             }
             Verb::Create => {
-                // The writer looks before it creates.
-                if there.is_some() {
-                    return false;
+                // The writer looks before it creates: our own object may have lost its labels.
+                if let Some(object) = there {
+                    let ours = object.owner.as_deref() == Some(UID) && !object.deleting;
+                    if ours {
+                        self.write(action, object.uid, memory);
+                    } else {
+                        memory.remove(key);
+                    }
+                    return ours;
                 }
                 self.births += 1;
                 let uid = format!("born-{}", self.births);
