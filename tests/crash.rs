@@ -158,32 +158,51 @@ async fn state(space: &Space) -> Vec<String> {
         child["spec"]["clusterIPs"] = Value::Null;
     }
     objects.push(portal);
-    objects
-        .into_iter()
-        .map(|mut object| {
-            let metadata = object["metadata"].as_object_mut().unwrap();
-            for field in ["uid", "resourceVersion", "creationTimestamp"] {
-                metadata.remove(field);
+    let mut lines = Vec::new();
+    for mut object in objects {
+        let name = support::space::name_of(&object);
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        for field in ["uid", "resourceVersion", "creationTimestamp"] {
+            metadata.remove(field);
+        }
+        // Those of other managers tell when they wrote their status.
+        let entries = metadata["managedFields"].as_array_mut().unwrap();
+        entries.retain(|entry| {
+            entry["manager"]
+                .as_str()
+                .unwrap()
+                .starts_with("portal-operator")
+                && entry["subresource"] != "status"
+        });
+        for entry in &mut *entries {
+            entry["time"] = Value::Null;
+        }
+        entries.sort_by_key(ToString::to_string);
+        flatten(&name, &object, &mut lines);
+    }
+    for line in &mut lines {
+        *line = line
+            .replace(&uid, "UID")
+            .replace(&space.namespace, "NAMESPACE");
+    }
+    lines
+}
+
+/// One line a field.
+fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                flatten(&format!("{path}.{name}"), field, lines);
             }
-            // Those of other managers tell when they wrote their status.
-            let entries = metadata["managedFields"].as_array_mut().unwrap();
-            entries.retain(|entry| {
-                entry["manager"]
-                    .as_str()
-                    .unwrap()
-                    .starts_with("portal-operator")
-                    && entry["subresource"] != "status"
-            });
-            for entry in &mut *entries {
-                entry["time"] = Value::Null;
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                flatten(&format!("{path}[{index}]"), item, lines);
             }
-            entries.sort_by_key(ToString::to_string);
-            object
-                .to_string()
-                .replace(&uid, "UID")
-                .replace(&space.namespace, "NAMESPACE")
-        })
-        .collect()
+        }
+        leaf => lines.push(format!("{path} = {leaf}")),
+    }
 }
 
 /// What two lists of lines differ in.

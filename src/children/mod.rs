@@ -139,7 +139,7 @@ impl Manifest {
         name: String,
         content: &impl Serialize,
     ) -> Self {
-        Self::new(kind, plan, name, plan.identity.labels(), content)
+        Self::new(kind, plan, name, &plan.identity.labels(), content)
     }
 
     /// An object of one component, named after it.
@@ -151,14 +151,14 @@ impl Manifest {
     ) -> Self {
         let labels = plan.identity.component_labels(&component.name);
         let name = component.object_name.clone();
-        Self::new(kind, plan, name, labels, content)
+        Self::new(kind, plan, name, &labels, content)
     }
 
     fn new(
         kind: &'static Kind,
         plan: &Plan,
         name: String,
-        labels: BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
         content: &impl Serialize,
     ) -> Self {
         let identity = &plan.identity;
