@@ -15,6 +15,7 @@ use crate::{
     },
     error::Failure,
     plan::identity::STATUS_MANAGER,
+    runtime::queue::PortalKey,
 };
 
 /// What a status write would tell.
@@ -174,4 +175,53 @@ pub fn progress_due(last_write: Option<Timestamp>, now: Timestamp) -> Option<Tim
     const PAUSE: k8s_openapi::jiff::SignedDuration =
         k8s_openapi::jiff::SignedDuration::from_secs(1);
     last_write.map(|last| last + PAUSE).filter(|due| *due > now)
+}
+
+/// A reference to a portal, for events.
+#[must_use]
+pub fn portal_reference(
+    metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+) -> k8s_openapi::api::core::v1::ObjectReference {
+    k8s_openapi::api::core::v1::ObjectReference {
+        api_version: Some(PortalPlatform::api_version(&()).into_owned()),
+        kind: Some(PortalPlatform::kind(&()).into_owned()),
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        uid: metadata.uid.clone(),
+        ..Default::default()
+    }
+}
+
+/// Writes one line to the log when `Ready` turned or has another cause.
+pub fn log_transition(
+    key: &PortalKey,
+    before: &PortalPlatformStatus,
+    after: &PortalPlatformStatus,
+) {
+    let ready = |status: &PortalPlatformStatus| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == ConditionType::Ready)
+            .map(|condition| {
+                (
+                    condition.status,
+                    condition.reason.clone(),
+                    condition.message.clone(),
+                )
+            })
+    };
+    let (was, is) = (ready(before), ready(after));
+    if was.as_ref().map(|was| (&was.0, &was.1)) != is.as_ref().map(|is| (&is.0, &is.1))
+        && let Some((status, reason, message)) = is
+    {
+        tracing::info!(
+            namespace = key.namespace,
+            portal = key.name,
+            ready = status.as_str(),
+            reason,
+            cause = message,
+            "portal changed"
+        );
+    }
 }

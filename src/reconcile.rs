@@ -307,8 +307,8 @@ async fn publish(
             Ok(version) => {
                 memory.published = Some((version, status.clone()));
                 memory.written_at = Some(now);
-                log_transition(key, &pass.before, status);
-                let mut reference = portal_reference(&pass.metadata);
+                publish::log_transition(key, &pass.before, status);
+                let mut reference = publish::portal_reference(&pass.metadata);
                 reference.resource_version = None;
                 let events = publish::events(&pass.before, status);
                 publish::publish_events(&context.recorder, &reference, events).await;
@@ -347,48 +347,6 @@ async fn publish(
         context.backoff.forget(&key.namespace, &key.name);
     }
     wake.into_iter().chain(retry).min()
-}
-
-fn portal_reference(
-    metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-) -> k8s_openapi::api::core::v1::ObjectReference {
-    k8s_openapi::api::core::v1::ObjectReference {
-        api_version: Some(PortalPlatform::api_version(&()).into_owned()),
-        kind: Some(PortalPlatform::kind(&()).into_owned()),
-        name: metadata.name.clone(),
-        namespace: metadata.namespace.clone(),
-        uid: metadata.uid.clone(),
-        ..Default::default()
-    }
-}
-
-fn log_transition(key: &PortalKey, before: &PortalPlatformStatus, after: &PortalPlatformStatus) {
-    let ready = |status: &PortalPlatformStatus| {
-        status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == ConditionType::Ready)
-            .map(|condition| {
-                (
-                    condition.status,
-                    condition.reason.clone(),
-                    condition.message.clone(),
-                )
-            })
-    };
-    let (was, is) = (ready(before), ready(after));
-    if was.as_ref().map(|was| (&was.0, &was.1)) != is.as_ref().map(|is| (&is.0, &is.1))
-        && let Some((status, reason, message)) = is
-    {
-        tracing::info!(
-            namespace = key.namespace,
-            portal = key.name,
-            ready = status.as_str(),
-            reason,
-            cause = message,
-            "portal changed"
-        );
-    }
 }
 
 fn sample(context: &Context, key: &PortalKey, status: &PortalPlatformStatus) {

@@ -33,7 +33,7 @@ impl Scenario {
     /// The portal as it is before the faults; `None`: there is none.
     fn before(self) -> Option<Value> {
         (self == Self::Update).then(|| {
-            let mut portal = samples::gateway();
+            let mut portal = Self::small(samples::gateway());
             portal["spec"]["components"] = json!([
                 {"name": "app", "image": "registry.local/app:1", "path": "/"},
                 {"name": "worker", "image": "registry.local/worker:1"},
@@ -42,20 +42,26 @@ impl Scenario {
         })
     }
 
+    /// The same with two pods for each component, which is enough and cheaper than three.
+    fn small(mut portal: Value) -> Value {
+        portal["spec"]["profile"] = json!("Staging");
+        portal
+    }
+
     /// The portal whose way into the cluster is broken off.
     fn after(self) -> Value {
         match self {
-            Self::Create => samples::gateway(),
+            Self::Create => Self::small(samples::gateway()),
             Self::FirstStart => {
-                let mut portal = samples::gateway();
+                let mut portal = Self::small(samples::gateway());
                 portal["spec"]["preset"] = json!("Backstage");
                 portal
             }
             Self::Update => {
-                let mut portal = samples::ingress();
+                let mut portal = Self::small(samples::ingress());
                 portal["spec"]["components"][0]["image"] = json!("registry.local/app:2");
                 portal["spec"]["components"][0]["scaling"] =
-                    json!({"minReplicas": 2, "maxReplicas": 2});
+                    json!({"minReplicas": 1, "maxReplicas": 1});
                 portal
             }
         }
@@ -88,7 +94,7 @@ async fn run(scenario: Scenario, crash: Option<(Key, Fault)>) -> End {
     let mut operator = Operator::start(bed, options).await;
     if let Some(before) = scenario.before() {
         space.apply_portal_value(before).await;
-        space.wait_ready("portal").await;
+        ready(&space).await;
         operator.settle().await;
     }
     let from = faults.seen().len();
@@ -98,17 +104,17 @@ async fn run(scenario: Scenario, crash: Option<(Key, Fault)>) -> End {
     }
     space.apply_portal_value(scenario.after()).await;
     if strikes {
-        tokio::time::timeout(Duration::from_secs(40), faults.crashed())
+        tokio::time::timeout(Duration::from_secs(120), faults.crashed())
             .await
             .expect("the request at which the operator shall die was not made");
         operator.crash().await;
         faults.heal();
         operator.start_again();
     }
-    space.wait_ready("portal").await;
+    ready(&space).await;
     operator.settle().await;
     // A rollout that ended just before may still be written.
-    space.wait_ready("portal").await;
+    ready(&space).await;
     if scenario == Scenario::FirstStart {
         let mut ready = false;
         let mut alive = std::collections::BTreeSet::new();
@@ -134,6 +140,19 @@ async fn run(scenario: Scenario, crash: Option<(Key, Fault)>) -> End {
     }
 }
 
+/// Far longer than anything takes: many cases share a machine.
+async fn ready(space: &Space) {
+    let what = "PortalPlatform portal: is Ready";
+    space
+        .wait_for(Duration::from_secs(120), what, || async {
+            let portal = space.portal("portal").await;
+            let ready = support::condition(&portal, "Ready");
+            let current = ready["observedGeneration"] == portal["metadata"]["generation"];
+            (ready["status"] == "True" && current).then_some(())
+        })
+        .await;
+}
+
 /// The portal and its children without what differs from run to run.
 async fn state(space: &Space) -> Vec<String> {
     let mut portal = space.portal("portal").await;
@@ -147,6 +166,9 @@ async fn state(space: &Space) -> Vec<String> {
         // The autoscaler has figures of its pods only after twenty seconds.
         items.retain(|item| item["name"] != "Autoscaling" && item["type"] != "PolicyCompliant");
         for item in items {
+            if item["name"] == "TransportSecure" {
+                item["observed"] = json!("when the certificate was made");
+            }
             item["lastTransitionTime"] = Value::Null;
             item["evidence"] = Value::Null;
         }
@@ -162,7 +184,7 @@ async fn state(space: &Space) -> Vec<String> {
     for mut object in objects {
         let name = support::space::name_of(&object);
         let metadata = object["metadata"].as_object_mut().unwrap();
-        for field in ["uid", "resourceVersion", "creationTimestamp"] {
+        for field in ["uid", "resourceVersion", "creationTimestamp", "generation"] {
             metadata.remove(field);
         }
         // Those of other managers tell when they wrote their status.

@@ -3,7 +3,10 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use support::{
@@ -55,6 +58,9 @@ fn rich() -> Value {
     })
 }
 
+/// How long a busy machine may take for what is done at once otherwise.
+const BUSY: Duration = Duration::from_secs(20);
+
 /// One edit: its name, the places it sets (null: takes away), and what objects come (`+`) and go (`-`).
 type Edit = (
     &'static str,
@@ -85,6 +91,7 @@ fn set(spec: &mut Value, place: &str, value: &Value) {
     }
 }
 
+/// Waits until status is about this generation. What was refused on the way is a fault of the test or of the operator.
 async fn is_at(space: &Space, operator: &Operator, portal: &Value) {
     let generation = &portal["metadata"]["generation"];
     let what = "status is about the latest generation";
@@ -93,12 +100,32 @@ async fn is_at(space: &Space, operator: &Operator, portal: &Value) {
             portal["status"]["observedGeneration"] == *generation
         })
         .await;
-    let failed: Vec<_> = operator
+    let refused: Vec<_> = operator
         .child_writes()
         .into_iter()
-        .filter(|write| !write.status.is_some_and(|status| status < 300))
+        .filter(|write| matches!(write.status, Some(400 | 403..=408 | 422)))
         .collect();
-    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+fn names(shapes: &[(String, Value)]) -> BTreeSet<String> {
+    shapes.iter().map(|(name, _)| name.clone()).collect()
+}
+
+/// How the children differ, object by object and field by field.
+fn trace(before: &[(String, Value)], after: &[(String, Value)]) -> Vec<String> {
+    let all: BTreeSet<_> = names(before).union(&names(after)).cloned().collect();
+    let find = |shapes: &[(String, Value)], name: &str| {
+        let found = shapes.iter().find(|(other, _)| other == name);
+        found.map_or(Value::Null, |(_, shape)| shape.clone())
+    };
+    all.iter()
+        .flat_map(|name| {
+            difference(&find(before, name), &find(after, name))
+                .into_iter()
+                .map(move |found| format!("{name}{found}"))
+        })
+        .collect()
 }
 
 /// Makes each edit and takes it back.
@@ -108,8 +135,6 @@ async fn come_and_go(prefix: &str, edits: Vec<Edit>) {
     is_at(&space, &operator, &portal).await;
     operator.settle().await;
     let before = shapes(&space).await;
-    let names: BTreeSet<&str> = before.iter().map(|(name, _)| name.as_str()).collect();
-    let mut faults = Vec::new();
     for (edit, places, expected) in edits {
         let mut changed = rich();
         for (place, value) in &places {
@@ -117,36 +142,36 @@ async fn come_and_go(prefix: &str, edits: Vec<Edit>) {
         }
         let portal = space.apply_portal_value(changed).await;
         is_at(&space, &operator, &portal).await;
-        let within = shapes(&space).await;
-        if within == before {
-            faults.push(format!("{edit}: changes nothing"));
-        }
-        let now: BTreeSet<&str> = within.iter().map(|(name, _)| name.as_str()).collect();
-        let came = now.difference(&names).map(|name| format!("+{name}"));
-        let went = names.difference(&now).map(|name| format!("-{name}"));
-        let moved: BTreeSet<String> = came.chain(went).collect();
         let expected: BTreeSet<String> = expected.iter().map(|&name| name.to_owned()).collect();
-        if moved != expected {
-            faults.push(format!("{edit}: objects {moved:?}, expected {expected:?}"));
-        }
+        let what = format!("{edit}: changes something, and the objects {expected:?}");
+        space
+            .wait_for(BUSY, &what, || async {
+                let within = shapes(&space).await;
+                let (was, is) = (names(&before), names(&within));
+                let came = is.difference(&was).map(|name| format!("+{name}"));
+                let went = was.difference(&is).map(|name| format!("-{name}"));
+                let moved: BTreeSet<String> = came.chain(went).collect();
+                (within != before && moved == expected).then_some(())
+            })
+            .await;
 
         let portal = space.apply_portal_value(rich()).await;
         is_at(&space, &operator, &portal).await;
-        let after = shapes(&space).await;
-        if after != before {
-            let mut trace = Vec::new();
-            for ((name, was), (other, is)) in before.iter().zip(&after) {
-                if name == other {
-                    let found = difference(was, is);
-                    trace.extend(found.into_iter().map(|found| format!("{name}{found}")));
-                } else {
-                    trace.push(format!("{name} / {other}"));
-                }
+        let begin = Instant::now();
+        loop {
+            let after = shapes(&space).await;
+            if after == before {
+                break;
             }
-            faults.push(format!("{edit}: leaves a trace: {trace:#?}"));
+            // A request that a busy server did not answer in time is tried again.
+            assert!(
+                begin.elapsed() < BUSY,
+                "{edit} leaves a trace: {:#?}",
+                trace(&before, &after)
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

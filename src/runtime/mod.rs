@@ -7,6 +7,7 @@ pub mod http;
 pub mod index;
 pub mod leader;
 pub mod leader_gate;
+pub mod leader_io;
 pub mod metrics;
 pub mod operator;
 pub mod queue;

@@ -29,6 +29,7 @@ use super::{
     index::Index,
     leader::{self, LeaderError, LeaderSettings},
     leader_gate::LeaderGate,
+    leader_io,
     metrics::{Metrics, ReconcileResult},
     queue::{PortalKey, Queue},
     requests::Requests,
@@ -73,14 +74,27 @@ pub enum OperatorError {
 pub type GenericService =
     BoxService<::http::Request<Body>, ::http::Response<Box<DynBody>>, BoxError>;
 
-/// Makes the innermost part of the client, under the operator's own layers. Tests put faults here.
-pub type Connect = dyn Fn() -> Result<ClientBuilder<GenericService>, kube::Error> + Send + Sync;
+/// What a client is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose<'a> {
+    /// Watches and the lease.
+    Observe,
+    /// Everything that a pass over a portal asks for, within a term: outside it not a byte is sent.
+    Act(&'a Term),
+}
+
+/// Makes the innermost part of a client, under the operator's own layers. Tests put faults here.
+pub type Connect =
+    dyn Fn(Purpose) -> Result<ClientBuilder<GenericService>, kube::Error> + Send + Sync;
 
 /// The usual way to connect: from a configuration, without kube's own retries, so that no call holds a place for minutes.
 #[must_use]
 pub fn connect(mut config: Config) -> Box<Connect> {
     config.default_retry = false;
-    Box::new(move || ClientBuilder::try_from(config.clone()))
+    Box::new(move |purpose| match purpose {
+        Purpose::Observe => ClientBuilder::try_from(config.clone()),
+        Purpose::Act(term) => leader_io::client_builder(&config, term.clone()),
+    })
 }
 
 /// Runs until `shutdown` resolves.
@@ -96,19 +110,23 @@ pub async fn run(
     let (leading, term) = term::channel();
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), term.clone());
     let beats = Beats::default();
-    let client = connect()
-        .map_err(OperatorError::Client)?
-        .with_layer(&Requests::new(metrics.clone(), beats.clone()))
-        .with_layer(&LeaderGate::new(term.clone()))
-        .build();
+    let client = |purpose| -> Result<Client, OperatorError> {
+        let builder = connect(purpose).map_err(OperatorError::Client)?;
+        Ok(builder
+            .with_layer(&Requests::new(metrics.clone(), beats.clone()))
+            .with_layer(&LeaderGate::new(term.clone()))
+            .build())
+    };
+    let observer = client(Purpose::Observe)?;
+    let actor = client(Purpose::Act(&term))?;
     let queue = Queue::default();
     let index = Arc::new(Index::new(queue.clone()));
     let context = Arc::new(Context {
-        client: client.clone(),
+        client: actor.clone(),
         index: index.clone(),
         metrics: metrics.clone(),
         recorder: Recorder::new(
-            client.clone(),
+            actor,
             Reporter {
                 controller: MANAGER.into(),
                 instance: Some(settings.identity()),
@@ -119,7 +137,7 @@ pub async fn run(
         memories: Mutex::default(),
     });
     let operator = Operator {
-        client,
+        client: observer,
         settings,
         metrics,
         beats,

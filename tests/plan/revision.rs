@@ -92,18 +92,18 @@ fn every_field_changes_an_object_and_the_revision() {
         };
         *changed.pointer_mut(&pointer).unwrap() = value;
         fields += 1;
-        let (before, after) = (resolve(&bases[base]), resolve(&changed));
         let path = &site.schema_path;
         if NOT_IN_OBJECTS.iter().any(|exempt| path.starts_with(exempt)) {
             continue;
         }
+        let (before, after) = (resolve(&bases[base]), resolve(&changed));
         let bodies = |plan: &Plan| -> Vec<Value> {
             children::manifests(plan)
                 .into_iter()
                 .map(|manifest| manifest.body)
                 .collect()
         };
-        assert_ne!(bodies(&before), bodies(&after), "{path} is ignored");
+        assert!(bodies(&before) != bodies(&after), "{path} is ignored");
         assert_ne!(
             before.revision(),
             after.revision(),

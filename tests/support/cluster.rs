@@ -49,7 +49,8 @@ impl Cluster {
         let children = self
             .objects
             .iter()
-            .filter(|(_, object)| object.labelled)
+            // Without its API nothing of a kind is known.
+            .filter(|(key, object)| object.labelled && !self.apis.contains_key(key.0))
             .map(|(key, object)| (key.clone(), Arc::new(observation(object))))
             .collect();
         World {

@@ -102,8 +102,8 @@ impl Operator {
         let connect = operator::connect(self.bed.config.clone());
         let wrap = self.options.connect.clone();
         let requests = self.requests.clone();
-        let connect = move || {
-            let mut builder = connect()?;
+        let connect = move |purpose: operator::Purpose| {
+            let mut builder = connect(purpose)?;
             if let Some(wrap) = &wrap {
                 builder = wrap(builder);
             }
