@@ -101,15 +101,15 @@ pub fn events(before: &PortalPlatformStatus, after: &PortalPlatformStatus) -> Ve
             .find(|condition| condition.type_ == ConditionType::Ready)
             .cloned()
     };
-    let event = |good: bool, reason: &str, note: String, action: &str| Event {
+    let event = |good: bool, reason: &str, note: &str, action: &str| Event {
         type_: if good {
             EventType::Normal
         } else {
             EventType::Warning
         },
         reason: reason.to_owned(),
-        // The API server takes notes of at most 1 kB.
-        note: Some(note.chars().take(1000).collect()),
+        // The API server takes notes of at most 1024 bytes.
+        note: Some(note[..note.floor_char_boundary(1000)].to_owned()),
         action: action.to_owned(),
         secondary: None,
     };
@@ -123,9 +123,9 @@ pub fn events(before: &PortalPlatformStatus, after: &PortalPlatformStatus) -> Ve
             .iter()
             .any(|condition| condition.type_ == ConditionType::Stalled);
         if now.status == Verdict::True && turned {
-            events.push(event(true, "Ready", now.message, "Reconcile"));
+            events.push(event(true, "Ready", &now.message, "Reconcile"));
         } else if now.status == Verdict::False && stalled && (turned || other_cause) {
-            events.push(event(false, &now.reason, now.message, "Reconcile"));
+            events.push(event(false, &now.reason, &now.message, "Reconcile"));
         }
     }
     for policy in &after.policies {
@@ -143,7 +143,7 @@ pub fn events(before: &PortalPlatformStatus, after: &PortalPlatformStatus) -> Ve
             events.push(event(
                 policy.status == Verdict::True,
                 policy.name.as_str(),
-                format!(
+                &format!(
                     "policy {} turned from {} to {}: {note}",
                     policy.name.as_str(),
                     was.status.as_str(),

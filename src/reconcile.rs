@@ -38,9 +38,6 @@ use crate::{
 /// A portal, or why it cannot be read.
 pub type Guarded = DeserializeGuard<PortalPlatform>;
 
-/// Pause after which something that only a person can mend is looked at again.
-const USER_PAUSE: Duration = Duration::from_secs(10);
-
 /// What a reconcile needs.
 pub struct Context {
     /// Client for everything that writes.
@@ -333,16 +330,17 @@ async fn publish(
             .min(Duration::from_hours(24))
             + Duration::from_millis(20)
     });
-    let retry =
-        apply::disposition(&pass.outcomes)
-            .or(failed)
-            .map(|disposition| match disposition {
-                Disposition::UserMustAct => USER_PAUSE,
-                Disposition::Retry { after } => context
-                    .backoff
-                    .next(&key.namespace, &key.name)
-                    .max(after.unwrap_or_default()),
-            });
+    let retry = apply::disposition(&pass.outcomes)
+        .or(failed)
+        .map(|disposition| {
+            let asked = match disposition {
+                // Nothing tells when a person has mended it, so it is looked at again at the same pace.
+                Disposition::UserMustAct => None,
+                Disposition::Retry { after } => after,
+            };
+            let pause = context.backoff.next(&key.namespace, &key.name);
+            pause.max(asked.unwrap_or_default())
+        });
     if retry.is_none() {
         context.backoff.forget(&key.namespace, &key.name);
     }

@@ -91,7 +91,7 @@ async fn a_foreign_object_is_named_and_not_touched_until_it_is_gone() {
                 foreigner["metadata"]["resourceVersion"]
             );
         }
-        let plural = support::space::resource(kind).plural;
+        let plural = support::resource(kind).plural;
         let touched = operator
             .writes()
             .into_iter()
@@ -266,7 +266,7 @@ async fn every_deletion_names_the_uid_of_what_it_deletes() {
     operator.settle().await;
     let mut uids = std::collections::BTreeMap::new();
     for child in space.children().await {
-        let plural = support::space::resource(child["kind"].as_str().unwrap()).plural;
+        let plural = support::resource(child["kind"].as_str().unwrap()).plural;
         let name = child["metadata"]["name"].as_str().unwrap().to_owned();
         uids.insert((plural, name), child["metadata"]["uid"].clone());
     }
@@ -346,7 +346,7 @@ async fn a_portal_created_again_at_once_waits_for_its_former_children_to_go() {
         let portal = space.apply_portal_value(samples::ingress()).await;
         space
             .wait_for(
-                Duration::from_secs(60),
+                Duration::from_mins(1),
                 "all children are of the new portal",
                 || async {
                     let children = space.children().await;

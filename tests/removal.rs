@@ -4,7 +4,7 @@
 mod support;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -16,59 +16,23 @@ use support::{
 
 /// A portal that says something in every place that an edit can take back.
 fn rich() -> Value {
-    json!({
-        "metadata": {"name": "portal"},
-        "spec": {
-            "profile": "Staging",
-            "preset": "Generic",
-            "size": "Small",
-            "host": "portal.example.com",
-            "imagePullSecrets": [{"name": "registry"}],
-            "components": [
-                {
-                    "name": "app",
-                    "image": "registry.local/app:1",
-                    "port": 8000,
-                    "path": "/",
-                    "command": ["serve"],
-                    "args": ["--all"],
-                    "env": [{"name": "LOG_LEVEL", "value": "info"}],
-                    "envFrom": [{"secretRef": {"name": "tokens"}}],
-                    "scaling": {"minReplicas": 2, "maxReplicas": 5, "cpu": {"averageUtilization": 60}},
-                    "placement": {"nodeSelector": {"kubernetes.io/os": "linux"}},
-                    "probes": {"liveness": {"path": "/live"}},
-                },
-                {"name": "worker", "image": "registry.local/worker:1", "critical": false},
-            ],
-            "config": {
-                "appConfig": {"app": {"title": "Acme"}},
-                "files": [{"configMapRef": {"name": "extra"}, "mountPath": "/app/extra"}],
-            },
-            "exposure": {
-                "annotations": {"example.com/a": "b"},
-                "ingressClassName": "nginx",
-                "tls": {"issuerRef": {"name": "letsencrypt"}},
-            },
-            "network": {
-                "allowedDestinations": [{"internet": true, "ports": [443]}],
-                "allowedClients": [{"namespace": "monitoring", "ports": ["http"]}],
-            },
-            "security": {"serviceAccountAnnotations": {"example.com/role": "portal"}},
-        },
-    })
+    serde_yaml_ng::from_str(include_str!("removal/rich.yaml")).unwrap()
 }
 
 /// How long a busy machine may take for what is done at once otherwise.
 const BUSY: Duration = Duration::from_secs(20);
 
-/// One edit: its name, the places it sets (null: takes away), and what objects come (`+`) and go (`-`).
-type Edit = (
-    &'static str,
-    Vec<(&'static str, Value)>,
-    &'static [&'static str],
-);
-
-const APP: &str = "/components/0";
+/// What an edit sets in the spec, and which objects come and go with it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    edit: String,
+    /// Place and value; null takes away.
+    set: BTreeMap<String, Value>,
+    /// `+Kind name` or `-Kind name`.
+    #[serde(default)]
+    objects: BTreeSet<String>,
+}
 
 fn set(spec: &mut Value, place: &str, value: &Value) {
     let (parent, key) = place.rsplit_once('/').unwrap();
@@ -129,20 +93,25 @@ fn trace(before: &[(String, Value)], after: &[(String, Value)]) -> Vec<String> {
 }
 
 /// Makes each edit and takes it back.
-async fn come_and_go(prefix: &str, edits: Vec<Edit>) {
+async fn come_and_go(prefix: &str, edits: &str) {
+    let edits: Vec<Edit> = serde_yaml_ng::from_str(edits).unwrap();
     let (space, operator) = Space::with_operator(prefix).await;
     let portal = space.apply_portal_value(rich()).await;
     is_at(&space, &operator, &portal).await;
     operator.settle().await;
     let before = shapes(&space).await;
-    for (edit, places, expected) in edits {
+    for Edit {
+        edit,
+        set: places,
+        objects: expected,
+    } in edits
+    {
         let mut changed = rich();
         for (place, value) in &places {
             set(&mut changed["spec"], place, value);
         }
         let portal = space.apply_portal_value(changed).await;
         is_at(&space, &operator, &portal).await;
-        let expected: BTreeSet<String> = expected.iter().map(|&name| name.to_owned()).collect();
         let what = format!("{edit}: changes something, and the objects {expected:?}");
         space
             .wait_for(BUSY, &what, || async {
@@ -176,351 +145,17 @@ async fn come_and_go(prefix: &str, edits: Vec<Edit>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_of_a_component_come_and_go_without_a_trace() {
-    let app = |field: &'static str| -> &'static str {
-        Box::leak(format!("{APP}/{field}").into_boxed_str())
-    };
-    let edits: Vec<Edit> = vec![
-        (
-            "image",
-            vec![(app("image"), json!("registry.local/app:2"))],
-            &[],
-        ),
-        ("port", vec![(app("port"), json!(9000))], &[]),
-        (
-            "port taken away",
-            vec![(app("port"), Value::Null), ("/preset", json!("Backstage"))],
-            &[],
-        ),
-        ("path", vec![(app("path"), json!("/app"))], &[]),
-        (
-            "path taken away",
-            vec![(app("path"), Value::Null)],
-            &["-Ingress portal", "-Certificate portal"],
-        ),
-        ("command", vec![(app("command"), Value::Null)], &[]),
-        (
-            "args",
-            vec![(app("args"), json!(["--some", "--other"]))],
-            &[],
-        ),
-        ("args taken away", vec![(app("args"), Value::Null)], &[]),
-        (
-            "env",
-            vec![(app("env"), json!([{"name": "OTHER", "value": "1"}]))],
-            &[],
-        ),
-        (
-            "env of a Secret",
-            vec![(
-                app("env"),
-                json!([{"name": "LOG_LEVEL", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
-            )],
-            &[],
-        ),
-        ("env taken away", vec![(app("env"), Value::Null)], &[]),
-        (
-            "envFrom",
-            vec![(
-                app("envFrom"),
-                json!([{"configMapRef": {"name": "c"}, "prefix": "P_"}]),
-            )],
-            &[],
-        ),
-        (
-            "envFrom taken away",
-            vec![(app("envFrom"), Value::Null)],
-            &[],
-        ),
-        (
-            "resources",
-            vec![(
-                app("resources"),
-                json!({"requests": {"cpu": "100m"}, "limits": {"memory": "3Gi"}}),
-            )],
-            &[],
-        ),
-        (
-            "another component",
-            vec![(
-                "/components/2",
-                json!({"name": "web", "image": "registry.local/web:1"}),
-            )],
-            &[
-                "+Deployment portal-web",
-                "+Service portal-web",
-                "+ConfigMap portal-web",
-                "+NetworkPolicy portal-web",
-                "+HorizontalPodAutoscaler portal-web",
-                "+PodDisruptionBudget portal-web",
-            ],
-        ),
-        (
-            "a component less",
-            vec![("/components/1", Value::Null)],
-            &[
-                "-Deployment portal-worker",
-                "-Service portal-worker",
-                "-ConfigMap portal-worker",
-                "-NetworkPolicy portal-worker",
-                "-HorizontalPodAutoscaler portal-worker",
-                "-PodDisruptionBudget portal-worker",
-            ],
-        ),
-        (
-            "probes",
-            vec![(
-                app("probes"),
-                json!({"readiness": {"path": "/r"}, "startup": {"timeout": "2m"}}),
-            )],
-            &[],
-        ),
-        ("probes taken away", vec![(app("probes"), Value::Null)], &[]),
-        (
-            "webSocket",
-            vec![(app("webSocket"), json!({"affinity": "ClientIP"}))],
-            &[],
-        ),
-    ];
-    come_and_go("removal-app", edits).await;
+    come_and_go("removal-app", include_str!("removal/component.yaml")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_of_scaling_and_placement_come_and_go_without_a_trace() {
-    let app = |field: &'static str| -> &'static str {
-        Box::leak(format!("{APP}/{field}").into_boxed_str())
-    };
-    let edits: Vec<Edit> = vec![
-        (
-            "profile Production",
-            vec![("/profile", json!("Production"))],
-            &[],
-        ),
-        (
-            "profile Development",
-            vec![
-                ("/profile", json!("Development")),
-                ("/network", Value::Null),
-            ],
-            &[
-                "-NetworkPolicy portal-app",
-                "-NetworkPolicy portal-worker",
-                "-HorizontalPodAutoscaler portal-worker",
-                "-PodDisruptionBudget portal-worker",
-            ],
-        ),
-        ("size", vec![("/size", json!("Large"))], &[]),
-        ("size taken away", vec![("/size", Value::Null)], &[]),
-        (
-            "minReplicas",
-            vec![(app("scaling/minReplicas"), json!(3))],
-            &[],
-        ),
-        (
-            "maxReplicas",
-            vec![(app("scaling/maxReplicas"), json!(9))],
-            &[],
-        ),
-        ("cpu target", vec![(app("scaling/cpu"), Value::Null)], &[]),
-        (
-            "memory target",
-            vec![(app("scaling/memory"), json!({"averageUtilization": 50}))],
-            &[],
-        ),
-        (
-            "behavior",
-            vec![(
-                app("scaling/behavior"),
-                json!({"scaleDown": {"stabilizationWindowSeconds": 60}}),
-            )],
-            &[],
-        ),
-        (
-            "mode Manual",
-            vec![(app("scaling"), json!({"mode": "Manual"}))],
-            &["-HorizontalPodAutoscaler portal-app"],
-        ),
-        (
-            "a fixed number",
-            vec![(app("scaling"), json!({"minReplicas": 2, "maxReplicas": 2}))],
-            &["-HorizontalPodAutoscaler portal-app"],
-        ),
-        (
-            "one replica",
-            vec![(app("scaling"), json!({"minReplicas": 1, "maxReplicas": 1}))],
-            &[
-                "-HorizontalPodAutoscaler portal-app",
-                "-PodDisruptionBudget portal-app",
-            ],
-        ),
-        (
-            "nodeSelector",
-            vec![(app("placement/nodeSelector"), Value::Null)],
-            &[],
-        ),
-        (
-            "spread",
-            vec![(
-                app("placement/spread"),
-                json!({"zones": "Required", "nodes": "None"}),
-            )],
-            &[],
-        ),
-        (
-            "tolerations",
-            vec![(
-                app("placement/tolerations"),
-                json!([{"key": "k", "operator": "Exists", "effect": "NoSchedule"}]),
-            )],
-            &[],
-        ),
-        (
-            "priorityClassName",
-            vec![(app("placement/priorityClassName"), json!("high"))],
-            &[],
-        ),
-        (
-            "capacity",
-            vec![
-                (app("critical"), json!(false)),
-                (app("placement/capacity"), json!("Spot")),
-            ],
-            &[],
-        ),
-    ];
-    come_and_go("removal-scaling", edits).await;
+    come_and_go("removal-scaling", include_str!("removal/scaling.yaml")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn edits_of_configuration_exposure_and_network_come_and_go_without_a_trace() {
-    let edits: Vec<Edit> = vec![
-        (
-            "imagePullSecrets",
-            vec![("/imagePullSecrets", json!([{"name": "other"}]))],
-            &[],
-        ),
-        (
-            "imagePullSecrets taken away",
-            vec![("/imagePullSecrets", Value::Null)],
-            &[],
-        ),
-        (
-            "appConfig",
-            vec![("/config/appConfig/app/title", json!("Other"))],
-            &[],
-        ),
-        (
-            "appConfig taken away",
-            vec![("/config/appConfig", Value::Null)],
-            &["-ConfigMap portal-config"],
-        ),
-        (
-            "files",
-            vec![(
-                "/config/files/1",
-                json!({"secretRef": {"name": "keys"}, "mountPath": "/keys"}),
-            )],
-            &[],
-        ),
-        (
-            "files taken away",
-            vec![("/config/files", Value::Null)],
-            &[],
-        ),
-        ("host", vec![("/host", json!("other.example.com"))], &[]),
-        (
-            "host taken away",
-            vec![
-                ("/host", Value::Null),
-                ("/components/0/path", Value::Null),
-                ("/exposure", Value::Null),
-            ],
-            &["-Ingress portal", "-Certificate portal"],
-        ),
-        (
-            "mode None",
-            vec![("/exposure", json!({"mode": "None"}))],
-            &["-Ingress portal", "-Certificate portal"],
-        ),
-        (
-            "annotations",
-            vec![("/exposure/annotations", json!({"example.com/c": "d"}))],
-            &[],
-        ),
-        (
-            "annotations taken away",
-            vec![("/exposure/annotations", Value::Null)],
-            &[],
-        ),
-        (
-            "ingressClassName",
-            vec![("/exposure/ingressClassName", Value::Null)],
-            &[],
-        ),
-        (
-            "controllerNamespace",
-            vec![("/exposure/controllerNamespace", json!("ingress-nginx"))],
-            &[],
-        ),
-        (
-            "issuer",
-            vec![(
-                "/exposure/tls/issuerRef",
-                json!({"kind": "Issuer", "name": "own"}),
-            )],
-            &[],
-        ),
-        (
-            "tls of a Secret",
-            vec![("/exposure/tls", json!({"secretRef": {"name": "own"}}))],
-            &["-Certificate portal"],
-        ),
-        (
-            "tls taken away",
-            vec![("/exposure/tls", Value::Null)],
-            &["-Certificate portal"],
-        ),
-        (
-            "a Gateway",
-            vec![(
-                "/exposure",
-                json!({"gatewayRef": {"name": "public", "namespace": "infra"}, "timeouts": {"request": "5s"}}),
-            )],
-            &[
-                "-Ingress portal",
-                "-Certificate portal",
-                "+HTTPRoute portal",
-            ],
-        ),
-        (
-            "policy Open",
-            vec![("/network", json!({"policy": "Open"}))],
-            &["-NetworkPolicy portal-app", "-NetworkPolicy portal-worker"],
-        ),
-        (
-            "allowedDestinations",
-            vec![(
-                "/network/allowedDestinations",
-                json!([{"cidr": "10.0.0.0/8", "ports": [5432]}]),
-            )],
-            &[],
-        ),
-        (
-            "allowedDestinations taken away",
-            vec![("/network/allowedDestinations", Value::Null)],
-            &[],
-        ),
-        (
-            "allowedClients",
-            vec![("/network/allowedClients", Value::Null)],
-            &[],
-        ),
-        (
-            "serviceAccountAnnotations",
-            vec![("/security", Value::Null)],
-            &[],
-        ),
-    ];
-    come_and_go("removal-rest", edits).await;
+async fn edits_of_the_surroundings_come_and_go_without_a_trace() {
+    come_and_go("removal-rest", include_str!("removal/surroundings.yaml")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

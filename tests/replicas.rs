@@ -169,7 +169,7 @@ async fn an_autoscaler_scales_up_and_the_operator_leaves_the_deployment_alone() 
     }
     space
         .wait_for(
-            Duration::from_secs(120),
+            Duration::from_mins(2),
             "the autoscaler adds pods",
             || async {
                 let found = space.get("Deployment", DEPLOYMENT).await;

@@ -148,6 +148,17 @@ fn of_component(component: &Component, world: &World, suspended: bool) -> Vec<Pr
         && workload.updated >= wanted.min(workload.total)
         && workload.total <= workload.updated
         && workload.available >= wanted.min(component.replicas.minimum());
+    if wanted == 0 && component.critical && !matches!(component.replicas, Replicas::Fixed(_)) {
+        // Neither the operator nor an autoscaler wakes it again.
+        return vec![problem(
+            Severity::Stalled,
+            "ScaledToZero",
+            format!(
+                "Deployment {name} was scaled to 0 pods; run: kubectl scale deployment {name} --replicas={}",
+                component.replicas.minimum()
+            ),
+        )];
+    }
     if settled && !component.first_start {
         return Vec::new();
     }

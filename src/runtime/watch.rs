@@ -22,7 +22,10 @@ use super::{backoff::Backoff, metrics::Metrics};
 const WATCH_SECONDS: u32 = 60;
 /// Longest pause after a failure of the connection: a refused connection costs next to nothing, and the next edit must not wait
 /// for the server's return.
-const RECONNECT: Duration = Duration::from_secs(1);
+const RECONNECT: Duration = Duration::from_millis(500);
+/// An API server that has just started refuses everybody until it has read the roles. For so long after a failure of the
+/// connection a refusal is no news about our permissions.
+const STARTING: Duration = Duration::from_secs(10);
 /// A watch that has heard nothing for so long makes `/healthz` red.
 pub const SILENCE: Duration = Duration::from_secs(90);
 
@@ -170,6 +173,7 @@ where
     let mut events = watcher(watch.api, config).boxed();
     let mut backoff = Backoff::watch();
     let mut failed_at: Option<Instant> = None;
+    let mut away_at: Option<Instant> = None;
     loop {
         let item = match failed_at {
             None => events.next().await,
@@ -194,7 +198,24 @@ where
                 sink.event(event);
             }
             Some(Err(error)) => {
-                let cause = Cause::of(&error);
+                let cause = match Cause::of(&error) {
+                    Cause::Forbidden(message)
+                        if away_at.is_some_and(|at| at.elapsed() < STARTING) =>
+                    {
+                        Cause::Passing(message)
+                    }
+                    Cause::Passing(message) => {
+                        away_at = Some(Instant::now());
+                        Cause::Passing(message)
+                    }
+                    cause => {
+                        // What was learned of a connection says nothing about a permission.
+                        if away_at.take().is_some() {
+                            backoff.reset();
+                        }
+                        cause
+                    }
+                };
                 if failed_at.is_none() {
                     tracing::warn!(kind = watch.kind, ?cause, "watch failed");
                 }

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod conditions;
+mod exposure;
 #[path = "../support/offline.rs"]
 mod offline;
 mod pods;
 mod policies;
-mod policies_exposure;
 mod publishing;
 mod times;
 #[path = "../support/world.rs"]

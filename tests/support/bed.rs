@@ -185,7 +185,8 @@ fn without_deployment(rendered: &str) -> String {
         .join("\n---")
 }
 
-pub(super) fn checkout() -> &'static Path {
+/// The root of the checkout.
+pub fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

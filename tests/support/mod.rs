@@ -14,15 +14,18 @@
 pub mod bed;
 pub mod controllers;
 pub mod history;
+pub mod kinds;
 pub mod operator;
 pub mod record;
 pub mod samples;
+pub mod sentences;
 pub mod shape;
 pub mod space;
 
 pub use self::{
     bed::Bed,
     history::History,
+    kinds::resource,
     operator::{Operator, OperatorOptions},
     record::Record,
     space::{Space, condition},

@@ -8,14 +8,15 @@ use std::{
 
 use kube::{
     Api, Client, Config,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
-use portal_operator::children::{REGISTRY, by_kind};
+use portal_operator::children::REGISTRY;
 use serde_json::{Value, json};
 
 use super::{
     bed::{Bed, unique},
     history::History,
+    kinds::resource,
     operator::{Operator, OperatorOptions},
 };
 
@@ -230,9 +231,11 @@ impl Space {
             if let Some(found) = closure().await {
                 return found;
             }
-            if begin.elapsed() > deadline {
-                panic!("not within {deadline:?}: {what}\n{}", self.describe().await);
-            }
+            assert!(
+                begin.elapsed() <= deadline,
+                "not within {deadline:?}: {what}\n{}",
+                self.describe().await
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -363,52 +366,6 @@ pub fn name_of(object: &Value) -> String {
         object["kind"].as_str().unwrap_or_default(),
         object["metadata"]["name"].as_str().unwrap_or_default()
     )
-}
-
-/// The API of a kind.
-pub fn resource(kind: &str) -> ApiResource {
-    if let Some(child) = by_kind(kind) {
-        return child.kind().api_resource();
-    }
-    let (group, version, plural) = match kind {
-        "PortalPlatform" => ("portalplatform.dev", "v1alpha1", "portalplatforms"),
-        "Namespace" => ("", "v1", "namespaces"),
-        "Node" => ("", "v1", "nodes"),
-        "Pod" => ("", "v1", "pods"),
-        "Secret" => ("", "v1", "secrets"),
-        "Event" => ("", "v1", "events"),
-        "ResourceQuota" => ("", "v1", "resourcequotas"),
-        "LimitRange" => ("", "v1", "limitranges"),
-        "ReplicaSet" => ("apps", "v1", "replicasets"),
-        "Lease" => ("coordination.k8s.io", "v1", "leases"),
-        "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
-        "ValidatingAdmissionPolicy" => (
-            "admissionregistration.k8s.io",
-            "v1",
-            "validatingadmissionpolicies",
-        ),
-        "ValidatingAdmissionPolicyBinding" => (
-            "admissionregistration.k8s.io",
-            "v1",
-            "validatingadmissionpolicybindings",
-        ),
-        "Role" => ("rbac.authorization.k8s.io", "v1", "roles"),
-        "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "rolebindings"),
-        "ClusterRole" => ("rbac.authorization.k8s.io", "v1", "clusterroles"),
-        "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
-        _ => panic!("add {kind} to the table of kinds"),
-    };
-    ApiResource {
-        group: group.into(),
-        version: version.into(),
-        api_version: if group.is_empty() {
-            version.into()
-        } else {
-            format!("{group}/{version}")
-        },
-        kind: kind.into(),
-        plural: plural.into(),
-    }
 }
 
 fn object(manifest: &Value) -> DynamicObject {
