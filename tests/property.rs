@@ -241,7 +241,7 @@ proptest! {
 
     #[test]
     fn any_spec_becomes_objects_or_problems(spec in specs()) {
-        let portal = portal_of(spec);
+        let portal = portal_of(&spec);
         let plans = plans(&portal);
         for plan in &plans {
             check(plan);
@@ -270,7 +270,7 @@ fn most_specs_can_be_carried_out() {
     let mut plans = 0;
     for _ in 0..100 {
         let spec = strategy.new_tree(&mut runner).unwrap().current();
-        plans += usize::from(plan::plan(&portal_of(spec), &Facts::default()).is_ok());
+        plans += usize::from(plan::plan(&portal_of(&spec), &Facts::default()).is_ok());
     }
     assert!(plans > 20, "{plans} of 100");
 }

@@ -3,55 +3,15 @@
 
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::{Value, json};
-use support::{Bed, Space, controllers, samples, space::PATIENCE};
-
-/// The operator as a process, with the rights of the chart.
-struct Process(Child);
-
-impl Process {
-    fn start(bed: &Bed, name: &str, arguments: &[&str]) -> Self {
-        let file = bed.dir().join(format!("{name}.kubeconfig"));
-        fs::write(&file, bed.operator_kubeconfig()).unwrap();
-        let log = fs::File::create(bed.dir().join(format!("{name}.log"))).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_portal-operator"))
-            .args(["run", "--listen-address=127.0.0.1:0", "--identity", name])
-            .args(["--lease-namespace=portal-operator-system", "--reload=true"])
-            .args(arguments)
-            .env("KUBECONFIG", file)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    /// SIGTERM, and waits for the end.
-    async fn stop(mut self) {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-        let status = tokio::task::spawn_blocking(move || self.0.wait().unwrap())
-            .await
-            .unwrap();
-        assert!(status.success(), "the operator ended with {status}");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use support::{
+    Bed, Space, controllers,
+    process::{Process, chart},
+    samples,
+    space::PATIENCE,
+};
 
 /// Group, resource with subresource, verb.
 type Right = (String, String, String);
@@ -61,36 +21,14 @@ fn right(group: &str, resource: &str, verb: &str) -> Right {
 }
 
 /// What the chart's roles grant with these values, and the manifests themselves.
-async fn granted(bed: &Bed, values: &[&str]) -> (BTreeSet<Right>, Vec<Value>) {
-    let helm = bed.dir().join("helm-values.yaml");
-    fs::write(&helm, values.join("\n")).unwrap();
-    let program = Command::new("tests/cluster/testbed")
-        .args(["bin", "helm"])
-        .output()
-        .unwrap();
-    let output = Command::new(String::from_utf8(program.stdout).unwrap().trim())
-        .args(["template", "portal-operator", "charts/portal-operator"])
-        .args(["--namespace", "portal-operator-system", "--values"])
-        .arg(&helm)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout).unwrap();
-    let roles: Vec<Value> = text
-        .split("\n---")
-        .filter_map(|document| serde_yaml_ng::from_str::<Value>(document).ok())
-        .filter(|object| {
-            let kind = object["kind"].as_str().unwrap_or_default();
-            let ours = !object["metadata"]["name"]
-                .as_str()
-                .is_some_and(|name| name.contains("-portals-"));
-            kind.contains("Role") && ours
-        })
-        .collect();
+fn granted(values: &[&str]) -> (BTreeSet<Right>, Vec<Value>) {
+    let mut roles = chart(values);
+    roles.retain(|object| {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        // Those for the people of a namespace are not the operator's.
+        kind.contains("Role") && !name.contains("-portals-")
+    });
     let mut rights = BTreeSet::new();
     for rule in roles
         .iter()
@@ -235,50 +173,43 @@ async fn compare(bed: &Bed, granted: &BTreeSet<Right>) {
     }
 }
 
-fn apply(bed: &Bed, roles: &[Value]) -> PathBuf {
+async fn apply(bed: &Bed, roles: &[Value]) {
     let file = bed.dir().join("roles.json");
     let list = json!({"apiVersion": "v1", "kind": "List", "items": roles});
     fs::write(&file, list.to_string()).unwrap();
-    file
+    let file = file.to_str().unwrap();
+    bed.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", file])
+        .await;
 }
 
 /// What a right needs that only another replica asks: it stands by, takes over, and goes.
-async fn hand_over(bed: &Bed, arguments: &[&str], first: Process) -> Process {
-    let second = Process::start(bed, "second", arguments);
-    let leases = bed_leases(bed).await;
-    leases
-        .wait_for(PATIENCE, "the second stands by", || async {
-            let log = fs::read_to_string(bed.dir().join("audit.log")).unwrap();
-            let watch = log.lines().rev().take(2000).any(|line| {
-                line.contains("\"resource\":\"leases\"") && line.contains("\"verb\":\"watch\"")
-            });
-            watch.then_some(())
+async fn hand_over(bed: &Bed, space: &Space, arguments: &[&str]) -> Process {
+    let first = Process::start(bed, "first", arguments).await;
+    space
+        .wait_for(PATIENCE, "the first leads", || async {
+            first.log().contains("leading").then_some(())
+        })
+        .await;
+    let second = Process::start(bed, "second", arguments).await;
+    space
+        .wait_for(PATIENCE, "the second watches the lease", || async {
+            used(bed)
+                .0
+                .contains(&right("coordination.k8s.io", "leases", "watch"))
+                .then_some(())
         })
         .await;
     first.stop().await;
     second
 }
 
-async fn bed_leases(bed: &Bed) -> Space {
-    Space::new(bed, "standby").await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_wide_the_operator_uses_every_right_that_the_chart_grants_and_no_other() {
     let bed = Bed::own("rbac").await;
-    let (rights, roles) = granted(&bed, &["reload: {enabled: true}"]).await;
-    let file = apply(&bed, &roles);
-    bed.kubectl(&[
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "-f",
-        file.to_str().unwrap(),
-    ])
-    .await;
+    let (rights, roles) = granted(&["reload: {enabled: true}"]);
+    apply(&bed, &roles).await;
     let space = Space::new(&bed, "audit").await;
-    let first = Process::start(&bed, "first", &[]);
-    let second = hand_over(&bed, &[], first).await;
+    let second = hand_over(&bed, &space, &["--reload=true"]).await;
     everything(&space).await;
     second.stop().await;
     compare(&bed, &rights).await;
@@ -290,7 +221,7 @@ async fn bound_to_namespaces_the_operator_needs_no_cluster_role() {
     let spaces = [Space::new(&bed, "one").await, Space::new(&bed, "two").await];
     let names = spaces.each_ref().map(|space| space.namespace.clone());
     let watched = format!("watchNamespaces: [{}]", names.join(", "));
-    let (rights, roles) = granted(&bed, &["reload: {enabled: true}", &watched]).await;
+    let (rights, roles) = granted(&["reload: {enabled: true}", &watched]);
     assert!(
         roles
             .iter()
@@ -301,18 +232,9 @@ async fn bound_to_namespaces_the_operator_needs_no_cluster_role() {
     for kind in ["clusterrolebinding", "clusterrole"] {
         bed.kubectl(&["delete", kind, "portal-operator"]).await;
     }
-    let file = apply(&bed, &roles);
-    bed.kubectl(&[
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "-f",
-        file.to_str().unwrap(),
-    ])
-    .await;
+    apply(&bed, &roles).await;
     let arguments = format!("--watch-namespaces={}", names.join(","));
-    let first = Process::start(&bed, "first", &[&arguments]);
-    let second = hand_over(&bed, &[&arguments], first).await;
+    let second = hand_over(&bed, &spaces[0], &["--reload=true", &arguments]).await;
     for space in &spaces {
         everything(space).await;
     }

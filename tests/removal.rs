@@ -26,7 +26,8 @@ const BUSY: Duration = Duration::from_secs(20);
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edit {
-    edit: String,
+    #[serde(rename = "edit")]
+    name: String,
     /// Place and value; null takes away.
     set: BTreeMap<String, Value>,
     /// `+Kind name` or `-Kind name`.
@@ -101,7 +102,7 @@ async fn come_and_go(prefix: &str, edits: &str) {
     operator.settle().await;
     let before = shapes(&space).await;
     for Edit {
-        edit,
+        name,
         set: places,
         objects: expected,
     } in edits
@@ -112,7 +113,7 @@ async fn come_and_go(prefix: &str, edits: &str) {
         }
         let portal = space.apply_portal_value(changed).await;
         is_at(&space, &operator, &portal).await;
-        let what = format!("{edit}: changes something, and the objects {expected:?}");
+        let what = format!("{name}: changes something, and the objects {expected:?}");
         space
             .wait_for(BUSY, &what, || async {
                 let within = shapes(&space).await;
@@ -135,7 +136,7 @@ async fn come_and_go(prefix: &str, edits: &str) {
             // A request that a busy server did not answer in time is tried again.
             assert!(
                 begin.elapsed() < BUSY,
-                "{edit} leaves a trace: {:#?}",
+                "{name} leaves a trace: {:#?}",
                 trace(&before, &after)
             );
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -196,7 +196,7 @@ fn writes_that_went_well_are_not_told() {
 fn the_worst_problem_comes_first_and_the_others_are_counted() {
     let mut case = Case::serving("{profile: Staging, image: a}");
     change_workload(&mut case.world, "harbor-app", |workload| {
-        workload.available = 0
+        workload.available = 0;
     });
     case.outcomes = vec![
         outcome("Service", Done::Waiting { reason: "x".into() }),
@@ -226,11 +226,11 @@ fn available_is_about_critical_components() {
     );
     let available = |case: &Case| case.condition(ConditionType::Available).unwrap();
     change_workload(&mut case.world, "harbor-depot", |workload| {
-        workload.available = 0
+        workload.available = 0;
     });
     assert_eq!(available(&case).status, Verdict::True);
     change_workload(&mut case.world, "harbor-crane", |workload| {
-        workload.available = 1
+        workload.available = 1;
     });
     assert_eq!(available(&case).status, Verdict::False);
     assert_eq!(

@@ -64,7 +64,7 @@ fn a_gateway_has_the_last_word_on_the_route() {
     ] {
         let mut case = Case::serving(GATEWAY);
         change(&mut case.world, "HTTPRoute", "harbor", |child| {
-            child.health = health
+            child.health = health;
         });
         let exposed = case.condition(ConditionType::Exposed).unwrap();
         assert_eq!(
@@ -81,7 +81,7 @@ fn a_gateway_has_the_last_word_on_the_route() {
     );
     // Accepted at an older generation is not accepted.
     change(&mut case.world, "HTTPRoute", "harbor", |child| {
-        child.generation = 2
+        child.generation = 2;
     });
     assert_eq!(case.ready().reason, "NotPickedUp");
 }

@@ -40,6 +40,7 @@ fn crashing(reason: &str) -> PodTrouble {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn each_trouble_of_a_pod_is_told_with_object_cause_and_next_step() {
     for (trouble, reason, sentence) in [
         (
@@ -238,7 +239,7 @@ fn a_rollout_and_a_first_start_are_progress() {
 fn a_deployment_that_the_controller_has_not_seen_is_not_ready() {
     let mut case = Case::serving("{profile: Staging, image: a}");
     crate::world::change(&mut case.world, "Deployment", "harbor-app", |child| {
-        child.generation = 2
+        child.generation = 2;
     });
     assert_eq!(case.ready().status, Verdict::False);
     assert_eq!(case.ready().reason, "RollingOut");
@@ -274,7 +275,7 @@ fn too_few_nodes_are_told_with_the_numbers_while_pods_are_missing() {
     });
     assert_eq!(case.ready().status, Verdict::True);
     change_workload(&mut case.world, "harbor-app", |workload| {
-        workload.available = 2
+        workload.available = 2;
     });
     let ready = case.ready();
     assert_eq!(ready.reason, "TooFewNodes");
@@ -300,7 +301,7 @@ fn nodes_count_by_selector_and_taints() {
     ] {
         let mut case = Case::serving(spec);
         change_workload(&mut case.world, "harbor-a", |workload| {
-            workload.available = 2
+            workload.available = 2;
         });
         change_nodes(&mut case.world, |nodes| {
             for node in nodes.values_mut() {

@@ -100,11 +100,11 @@ fn disruption_protected() {
         expected: 3,
     };
     change(&mut case.world, "PodDisruptionBudget", NAME, |child| {
-        child.health = budget(1, 0)
+        child.health = budget(1, 0);
     });
     case.assert_policy(policy, Verdict::False, "NoDisruptionAllowed");
     change(&mut case.world, "PodDisruptionBudget", NAME, |child| {
-        child.health = budget(0, 1)
+        child.health = budget(0, 1);
     });
     case.assert_policy(policy, Verdict::Unknown, "NotObserved");
     remove(&mut case.world, "PodDisruptionBudget", NAME);
@@ -256,7 +256,7 @@ fn network_restricted() {
     change_pod(&mut case.world, 3, |pod| pod.deleting = true);
     case.assert_policy(policy, Verdict::True, "AllSelected");
     change(&mut case.world, "NetworkPolicy", NAME, |child| {
-        child.deleting = true
+        child.deleting = true;
     });
     case.assert_policy(policy, Verdict::False, "PolicyMissing");
     remove(&mut case.world, "NetworkPolicy", NAME);

@@ -111,7 +111,7 @@ fn turning_ready_and_getting_stuck_are_events() {
     // A rollout is no event: it passes.
     let mut rolling = Case::serving("{profile: Staging, image: a}");
     change_workload(&mut rolling.world, "harbor-app", |workload| {
-        workload.available = 1
+        workload.available = 1;
     });
     let rolling = rolling.assess();
     assert_eq!(told(&ready, &rolling), []);

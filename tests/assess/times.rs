@@ -14,8 +14,8 @@ use crate::{
 
 const TLS: &str = "{image: a, host: h.test, exposure: {tls: {issuerRef: {name: i}}}}";
 
-fn time(text: &str) -> Option<Timestamp> {
-    Some(text.parse().unwrap())
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_condition_keeps_its_time_until_its_status_turns() {
     assert_eq!(time(&later, ConditionType::Ready), "2026-11-21T12:00:00Z");
 
     change_workload(&mut case.world, "harbor-app", |workload| {
-        workload.available = 1
+        workload.available = 1;
     });
     let broken = case.assess_at("2026-11-21T14:00:00Z").status;
     assert_eq!(time(&broken, ConditionType::Ready), "2026-11-21T14:00:00Z");
@@ -87,7 +87,7 @@ fn a_second_look_at_the_same_world_gives_the_same_status() {
 fn a_certificate_is_looked_at_again_two_weeks_before_its_end() {
     let case = Case::serving(TLS);
     let recheck = case.assess_at("2026-11-21T12:00:00Z").recheck;
-    assert_eq!(recheck, time("2027-01-18T00:00:00Z"));
+    assert_eq!(recheck, Some(time("2027-01-18T00:00:00Z")));
     // Past that moment there is nothing to wait for.
     assert_eq!(case.assess_at("2027-01-18T00:00:00Z").recheck, None);
     let plain = Case::serving("{image: a}");
@@ -115,7 +115,7 @@ fn an_autoscaler_at_its_maximum_is_looked_at_again_after_half_an_hour() {
         },
     );
     let recheck = case.assess_at("2026-11-21T12:00:00Z").recheck;
-    assert_eq!(recheck, time("2026-11-21T12:20:00Z"));
+    assert_eq!(recheck, Some(time("2026-11-21T12:20:00Z")));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_waiver_counts_until_its_end() {
         (
             Enforcement::Waived,
             Verdict::False,
-            time("2026-11-30T00:00:00Z")
+            Some(time("2026-11-30T00:00:00Z"))
         )
     );
     assert_eq!(
@@ -142,7 +142,7 @@ fn a_waiver_counts_until_its_end() {
         (
             Enforcement::Required,
             Verdict::False,
-            time("2026-12-01T00:00:00Z")
+            Some(time("2026-12-01T00:00:00Z"))
         )
     );
     let compliant = |now: &str| {

@@ -30,6 +30,17 @@ fn leaves(
     }
 }
 
+/// The properties of a JSON schema, and those in them.
+fn properties(schema: &Value) -> Value {
+    match schema["properties"].as_object() {
+        Some(fields) => fields
+            .iter()
+            .map(|(name, field)| (name.clone(), properties(field)))
+            .collect(),
+        None => Value::Null,
+    }
+}
+
 #[test]
 fn every_value_is_in_the_schema_and_in_the_readme() {
     let read = |file: &str| fs::read_to_string(root().join(CHART).join(file)).unwrap();
@@ -39,15 +50,6 @@ fn every_value_is_in_the_schema_and_in_the_readme() {
     leaves(&values, "", &mut known, &|path| whole.contains(&path));
 
     let mut described: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
-    fn properties(schema: &Value) -> Value {
-        match schema["properties"].as_object() {
-            Some(fields) => fields
-                .iter()
-                .map(|(name, field)| (name.clone(), properties(field)))
-                .collect(),
-            None => Value::Null,
-        }
-    }
     described = properties(&described);
     described.as_object_mut().unwrap().remove("global");
     let mut in_schema = BTreeSet::new();

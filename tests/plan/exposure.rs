@@ -29,6 +29,7 @@ fn issuer() -> TlsSource {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn mode_gateway_host_and_tls_resolve_to_route_source_and_address() {
     let http = Some("http://h.test");
     let https = Some("https://h.test");

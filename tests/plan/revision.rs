@@ -72,7 +72,7 @@ fn another(node: &Value, value: &Value) -> Option<Value> {
 }
 
 fn resolve(object: &Value) -> Plan {
-    let portal = portal_of(object["spec"].clone());
+    let portal = portal_of(&object["spec"]);
     let facts = Facts {
         session_persistence: true,
         ..Facts::default()

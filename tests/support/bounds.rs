@@ -230,7 +230,7 @@ fn variants(node: &Value, value: &Value) -> Vec<Variant> {
     }
     if let Some(max) = size(&node["maxLength"]) {
         let long = pattern.map_or::<fn(usize) -> String, _>(|size| "a".repeat(size), |p| p.long);
-        let is_bounded_anyway = pattern.is_some_and(|p| p.pattern.contains("(h|m|s|ms)"));
+        let is_bounded_anyway = pattern.is_some_and(|p| p.regex.contains("(h|m|s|ms)"));
         if !is_bounded_anyway && node["format"].is_null() {
             variants.push(("maxLength", json!(long(max)), None));
         }
@@ -261,7 +261,7 @@ fn variants(node: &Value, value: &Value) -> Vec<Variant> {
 fn pattern(pattern: &str) -> &'static Pattern {
     PATTERNS
         .iter()
-        .find(|known| known.pattern == pattern)
+        .find(|known| known.regex == pattern)
         .unwrap_or_else(|| panic!("pattern {pattern} has no examples in PATTERNS"))
 }
 

@@ -79,7 +79,7 @@ exposure:
 
 /// Texts that fit a pattern, texts that do not, and how to make a long one that does.
 pub(crate) struct Pattern {
-    pub(crate) pattern: &'static str,
+    pub(crate) regex: &'static str,
     pub(crate) fit: &'static [&'static str],
     pub(crate) unfit: &'static [&'static str],
     pub(crate) long: fn(usize) -> String,
@@ -87,13 +87,13 @@ pub(crate) struct Pattern {
 
 pub(crate) const PATTERNS: &[Pattern] = &[
     Pattern {
-        pattern: r"^\S+$",
+        regex: r"^\S+$",
         fit: &["a", "registry.test:5000/a/b@sha256:00"],
         unfit: &["a b", "a\n"],
         long: |size| "a".repeat(size),
     },
     Pattern {
-        pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        regex: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
         fit: &["harbor", "h-1.harbor.test"],
         unfit: &[
             "Harbor.test",
@@ -107,49 +107,49 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         long: |size| "a".repeat(size),
     },
     Pattern {
-        pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        regex: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         fit: &["c", "c-1", "1c"],
         unfit: &["C", "-c", "c-", "c.d", "c_d"],
         long: |size| "a".repeat(size),
     },
     Pattern {
-        pattern: r"^/([-A-Za-z0-9._~/]*[-A-Za-z0-9._~])?$",
+        regex: r"^/([-A-Za-z0-9._~/]*[-A-Za-z0-9._~])?$",
         fit: &["/", "/a", "/a/B_c~d.e-f"],
         unfit: &["a", "/a/", "/a b", "/a?b", "/a*", "/é"],
         long: |size| format!("/{}", "a".repeat(size - 1)),
     },
     Pattern {
-        pattern: r"^[A-Za-z_][-A-Za-z0-9_.]*$",
+        regex: r"^[A-Za-z_][-A-Za-z0-9_.]*$",
         fit: &["A", "_a.b-c", "APP_CONFIG_app_baseUrl"],
         unfit: &["1A", "A=B", "A B", "-A"],
         long: |size| "A".repeat(size),
     },
     Pattern {
-        pattern: r"^/\S*$",
+        regex: r"^/\S*$",
         fit: &["/", "/able?deep=1"],
         unfit: &["able", "/a b"],
         long: |size| format!("/{}", "a".repeat(size - 1)),
     },
     Pattern {
-        pattern: r"^/[-A-Za-z0-9._]+(/[-A-Za-z0-9._]+)*$",
+        regex: r"^/[-A-Za-z0-9._]+(/[-A-Za-z0-9._]+)*$",
         fit: &["/srv", "/srv/a-b/c_d.e"],
         unfit: &["srv", "/srv/", "//srv", "/srv/é"],
         long: |size| format!("/{}", "a".repeat(size - 1)),
     },
     Pattern {
-        pattern: r"^[0-9a-fA-F.:]+/[0-9]{1,3}$",
+        regex: r"^[0-9a-fA-F.:]+/[0-9]{1,3}$",
         fit: &["10.0.0.0/8", "::/0"],
         unfit: &["10.0.0.0", "10.0.0.0/", "host/8", "10.0.0.0/1234"],
         long: |size| format!("{}/8", "1".repeat(size - 2)),
     },
     Pattern {
-        pattern: r"^[0-9]+(\.[0-9]+)?(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+        regex: r"^[0-9]+(\.[0-9]+)?(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
         fit: &["1", "250m", "1.5Gi"],
         unfit: &["", "-1", "1 Gi", "1GB", ".5", "1e3"],
         long: |size| "1".repeat(size),
     },
     Pattern {
-        pattern: r"^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+        regex: r"^([0-9]{1,5}(h|m|s|ms)){1,4}$",
         fit: &["1s", "1h30m15s500ms"],
         unfit: &["", "1", "s", "-1s", "1d", "1.5h", "1s1s1s1s1s"],
         long: |size| format!("{}s", "1".repeat(size - 1)),

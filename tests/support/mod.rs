@@ -16,6 +16,7 @@ pub mod controllers;
 pub mod history;
 pub mod kinds;
 pub mod operator;
+pub mod process;
 pub mod record;
 pub mod samples;
 pub mod sentences;

@@ -15,11 +15,11 @@ pub(crate) const UID: &str = "uid-of-harbor";
 
 /// A portal from the YAML of its spec.
 pub(crate) fn portal(spec: &str) -> PortalPlatform {
-    portal_of(serde_yaml_ng::from_str(spec).unwrap_or_else(|error| panic!("{spec}: {error}")))
+    portal_of(&serde_yaml_ng::from_str(spec).unwrap_or_else(|error| panic!("{spec}: {error}")))
 }
 
 /// A portal from its spec.
-pub(crate) fn portal_of(spec: Value) -> PortalPlatform {
+pub(crate) fn portal_of(spec: &Value) -> PortalPlatform {
     let object = json!({
         "apiVersion": "portalplatform.dev/v1alpha1",
         "kind": "PortalPlatform",
