@@ -9,7 +9,7 @@ use similar::TextDiff;
 
 use super::{
     portals::{self, FileError},
-    render::RenderError,
+    render::{RenderError, unowned},
 };
 use crate::{
     api::PortalPlatform,
@@ -195,13 +195,7 @@ async fn dry_run(
 ) -> Result<Option<Value>, DiffError> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &manifest.kind.api_resource());
-    let mut body = manifest.body.clone();
-    // A portal that is not applied yet has no uid to refer to.
-    if body["metadata"]["ownerReferences"][0]["uid"] == ""
-        && let Some(metadata) = body["metadata"].as_object_mut()
-    {
-        metadata.remove("ownerReferences");
-    }
+    let body = unowned(manifest.body.clone());
     let params = PatchParams::apply(MANAGER).force().dry_run();
     match api
         .patch(&manifest.name, &params, &Patch::Apply(&body))

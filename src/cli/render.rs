@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::portals::{self, FileError};
 use crate::{
     api::PortalPlatform,
@@ -39,7 +41,7 @@ pub fn text(settings: &RenderSettings) -> Result<String, RenderError> {
     for portal in portals::read(&settings.file, &settings.namespace)? {
         for manifest in manifests(&portal, &capabilities, !settings.first_start)? {
             text.push_str("---\n");
-            text.push_str(&crate::yaml::to_string(&manifest.body)?);
+            text.push_str(&crate::yaml::to_string(&unowned(manifest.body))?);
         }
     }
     Ok(text)
@@ -88,4 +90,15 @@ pub fn manifests(
             _ => true,
         })
         .collect())
+}
+
+/// An object without a reference to an owner that has no uid: a portal gets one only when it is created, and the API server
+/// refuses a reference without.
+pub(super) fn unowned(mut body: Value) -> Value {
+    if body["metadata"]["ownerReferences"][0]["uid"] == ""
+        && let Some(metadata) = body["metadata"].as_object_mut()
+    {
+        metadata.remove("ownerReferences");
+    }
+    body
 }
