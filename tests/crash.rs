@@ -134,7 +134,7 @@ async fn run(scenario: Scenario, crash: Option<(Key, Fault)>) -> End {
         made_and_removed: faults.made_and_removed(),
         requests: faults.seen()[from..]
             .iter()
-            .map(|(key, _)| key.clone())
+            .map(|seen| seen.key.clone())
             .filter(Key::is_work)
             .collect(),
     }

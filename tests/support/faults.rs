@@ -14,7 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
@@ -78,6 +78,11 @@ impl Key {
         }
     }
 
+    /// Whether it is the same but for the number.
+    pub fn same(&self, other: &Self) -> bool {
+        (self.verb, &self.kind, &self.name) == (other.verb, &other.kind, &other.name)
+    }
+
     /// Whether it is part of the work on portals: neither a watch nor about leases nor discovery.
     pub fn is_work(&self) -> bool {
         self.verb != "watch" && !self.kind.is_empty() && self.kind != "leases"
@@ -92,6 +97,14 @@ impl fmt::Display for Key {
             self.verb, self.kind, self.name, self.occurrence
         )
     }
+}
+
+/// A request, and what the server answered if it was asked.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub key: Key,
+    pub code: Option<u16>,
+    pub at: Instant,
 }
 
 /// What is done to a request.
@@ -142,7 +155,7 @@ pub struct Faults {
 #[derive(Default)]
 struct Inner {
     /// What was asked, and what the server answered if it was asked.
-    seen: Mutex<Vec<(Key, Option<u16>)>>,
+    seen: Mutex<Vec<Seen>>,
     counts: Mutex<HashMap<Key, usize>>,
     requests: Mutex<Option<RequestRule>>,
     events: Mutex<Option<EventRule>>,
@@ -177,10 +190,10 @@ impl Faults {
         self.inner.struck.store(false, Ordering::SeqCst);
     }
 
-    /// Every request so far but watches, and what the server answered where it was asked.
-    pub fn seen(&self) -> Vec<(Key, Option<u16>)> {
+    /// Every request so far but watches.
+    pub fn seen(&self) -> Vec<Seen> {
         let mut seen = lock(&self.inner.seen).clone();
-        seen.retain(|(key, _)| key.verb != "watch");
+        seen.retain(|seen| seen.key.verb != "watch");
         seen
     }
 
@@ -189,9 +202,13 @@ impl Faults {
         let mut lines: Vec<String> = self
             .seen()
             .iter()
-            .filter(|(key, _)| key.kind != "events")
-            .filter(|(key, code)| *code == Some(201) || key.verb == "delete" && *code == Some(200))
-            .map(|(key, code)| format!("{} {} {code:?}", key.kind, key.name))
+            .filter(|seen| seen.key.kind != "events")
+            .filter(|seen| match seen.code {
+                Some(201) => true,
+                Some(200) => seen.key.verb == "delete",
+                _ => false,
+            })
+            .map(|seen| format!("{} {} {:?}", seen.key.kind, seen.key.name, seen.code))
             .collect();
         lines.sort();
         lines
@@ -252,7 +269,11 @@ impl Faults {
         };
         let index = {
             let mut seen = lock(&self.inner.seen);
-            seen.push((key.clone(), None));
+            seen.push(Seen {
+                key: key.clone(),
+                code: None,
+                at: Instant::now(),
+            });
             seen.len() - 1
         };
         let rule = lock(&self.inner.requests).clone();
@@ -277,7 +298,7 @@ impl Faults {
             inner.ready().await?.call(request)
         };
         let answer = answer.await?;
-        lock(&self.inner.seen)[index].1 = Some(answer.status().as_u16());
+        lock(&self.inner.seen)[index].code = Some(answer.status().as_u16());
         self.after(key, fault, answer).await
     }
 
