@@ -126,7 +126,8 @@ async fn a_leader_that_was_stopped_writes_nothing_after_its_lease_has_lapsed() {
             let mut count = 0;
             while on.load(Ordering::SeqCst) {
                 let word = format!("edit-{count}");
-                let patch = json!({"spec": {"exposure": {"annotations": {"example.com/word": word}}}});
+                let patch =
+                    json!({"spec": {"exposure": {"annotations": {"example.com/word": word}}}});
                 pair.space.merge("PortalPlatform", "portal", patch).await;
                 count += 1;
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -162,7 +163,11 @@ async fn a_leader_that_was_stopped_writes_nothing_after_its_lease_has_lapsed() {
     let writes = writes(&pair.bed);
     let late = |write: &&Write| write.at > woken;
     // All that was written before the first was stopped is by it.
-    let by_first: Vec<_> = writes.iter().filter(late).filter(|w| w.token == writes[0].token).collect();
+    let by_first: Vec<_> = writes
+        .iter()
+        .filter(late)
+        .filter(|w| w.token == writes[0].token)
+        .collect();
     let by_second = writes.iter().filter(late).count() - by_first.len();
     println!(
         "{edits} edits, {} writes, of which after the wake-up: {} by the old leader, {by_second} by the new",
@@ -170,7 +175,10 @@ async fn a_leader_that_was_stopped_writes_nothing_after_its_lease_has_lapsed() {
         by_first.len()
     );
     assert!(by_first.is_empty(), "{by_first:#?}");
-    assert!(by_second > 0, "the new leader wrote nothing, so nothing is shown");
+    assert!(
+        by_second > 0,
+        "the new leader wrote nothing, so nothing is shown"
+    );
     let asleep = woken.duration_since(stopped);
     assert!(asleep.unsigned_abs() > LEASE, "the lease had not lapsed");
     drop(first);
@@ -198,7 +206,11 @@ fn writes(bed: &Bed) -> Vec<Write> {
                 && !["leases", "events"].contains(&resource)
         })
         .map(|event| Write {
-            at: event["requestReceivedTimestamp"].as_str().unwrap().parse().unwrap(),
+            at: event["requestReceivedTimestamp"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap(),
             token: event["user"]["extra"]["authentication.kubernetes.io/credential-id"].to_string(),
             line: event.to_string(),
         })

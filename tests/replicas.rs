@@ -107,12 +107,14 @@ async fn a_fixed_number_is_handed_to_the_autoscaler_without_a_fall() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fixed_number_becomes_somebody_elses_without_a_fall() {
     let (space, operator, history) = seven("replicas-let-go").await;
-    apply(&space, json!({"minReplicas": 7, "maxReplicas": 7})).await;
+    apply(&space, json!({"minReplicas": 6, "maxReplicas": 6})).await;
     apply(&space, json!({"mode": "Manual"})).await;
     operator.settle().await;
-    space.scale(DEPLOYMENT, 6).await;
+    // Nobody else had asked for six, so letting go of it would have meant one.
+    assert_eq!(numbers(&history), [7, 6]);
+    space.scale(DEPLOYMENT, 5).await;
     operator.settle().await;
-    assert_eq!(numbers(&history), [7, 6], "a person's number stays");
+    assert_eq!(numbers(&history), [7, 6, 5], "a person's number stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]

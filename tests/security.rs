@@ -120,8 +120,7 @@ async fn every_pod_is_admitted_at_the_level_restricted_without_a_warning() {
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
             for manifest in manifests.iter().filter(|m| m.kind.kind == "Deployment") {
                 let template = &manifest.body["spec"]["template"];
-                let (code, warnings, text) =
-                    admit(&space.client, &space.namespace, template).await;
+                let (code, warnings, text) = admit(&space.client, &space.namespace, template).await;
                 assert_eq!(code, 201, "{what}, {}: {text}", manifest.name);
                 assert_eq!(warnings, [""; 0], "{what}, {}", manifest.name);
                 count += 1;
@@ -151,8 +150,15 @@ async fn the_operators_own_pod_is_admitted_and_can_write_nowhere() {
     assert_eq!(context["readOnlyRootFilesystem"], true);
     assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
     assert_eq!(template["spec"]["securityContext"]["runAsNonRoot"], true);
-    assert!(containers[0]["volumeMounts"].is_null(), "a volume to write to");
-    assert!(objects.iter().any(|object| object["kind"] == "NetworkPolicy"));
+    assert!(
+        containers[0]["volumeMounts"].is_null(),
+        "a volume to write to"
+    );
+    assert!(
+        objects
+            .iter()
+            .any(|object| object["kind"] == "NetworkPolicy")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,8 +182,7 @@ async fn what_is_in_secrets_is_seen_in_no_log_event_status_metric_or_child() {
         });
         if *name == "registry" {
             secret["type"] = json!("kubernetes.io/dockerconfigjson");
-            secret["stringData"] =
-                json!({".dockerconfigjson": json!({"auths": {"registry.local": {"password": canary}}}).to_string()});
+            secret["stringData"] = json!({".dockerconfigjson": json!({"auths": {"registry.local": {"password": canary}}}).to_string()});
         }
         space.create(secret).await;
     }
@@ -190,13 +195,31 @@ async fn what_is_in_secrets_is_seen_in_no_log_event_status_metric_or_child() {
         format!("--role={role}"),
         format!("--serviceaccount={}:portal-operator", support::bed::SYSTEM),
     );
-    bed.kubectl(&["-n", namespace, "create", "rolebinding", &role, &of_role, &of_account])
-        .await;
+    bed.kubectl(&[
+        "-n",
+        namespace,
+        "create",
+        "rolebinding",
+        &role,
+        &of_role,
+        &of_account,
+    ])
+    .await;
 
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let listen = format!("--listen-address=127.0.0.1:{port}");
     let watched = format!("--watch-namespaces={namespace}");
-    let arguments = ["--leader-election=false", "--reload=true", "--log-filter=trace", &listen, &watched];
+    let arguments = [
+        "--leader-election=false",
+        "--reload=true",
+        "--log-filter=trace",
+        &listen,
+        &watched,
+    ];
     let operator = Process::start(bed, "canary", &arguments).await;
     let portal = |image: &str| {
         json!({
@@ -215,34 +238,55 @@ async fn what_is_in_secrets_is_seen_in_no_log_event_status_metric_or_child() {
         })
     };
     // Good and bad pods, and a change of a Secret that rolls them.
-    space.apply_portal_value(portal("registry.local/app:1")).await;
+    space
+        .apply_portal_value(portal("registry.local/app:1"))
+        .await;
     space.wait_ready("portal").await;
-    let template = |deployment: &Value| deployment["spec"]["template"]["metadata"]["annotations"].clone();
+    let template =
+        |deployment: &Value| deployment["spec"]["template"]["metadata"]["annotations"].clone();
     let before = template(&space.get("Deployment", "portal-app").await);
     space
-        .merge("Secret", "keys", json!({"stringData": {"more": canaries[2]}}))
+        .merge(
+            "Secret",
+            "keys",
+            json!({"stringData": {"more": canaries[2]}}),
+        )
         .await;
     space
-        .wait_object("Deployment", "portal-app", "rolls", |deployment| template(deployment) != before)
+        .wait_object("Deployment", "portal-app", "rolls", |deployment| {
+            template(deployment) != before
+        })
         .await;
-    for image in ["registry.local/app:missing-key", "registry.local/app:crash-loop"] {
+    for image in [
+        "registry.local/app:missing-key",
+        "registry.local/app:crash-loop",
+    ] {
         space.apply_portal_value(portal(image)).await;
         space
             .wait_portal("portal", "is not Ready", |portal| {
                 let ready = support::condition(portal, "Ready");
-                ready["status"] == "False" && ready["observedGeneration"] == portal["metadata"]["generation"]
+                ready["status"] == "False"
+                    && ready["observedGeneration"] == portal["metadata"]["generation"]
             })
             .await;
     }
-    space.apply_portal_value(portal("registry.local/app:2")).await;
+    space
+        .apply_portal_value(portal("registry.local/app:2"))
+        .await;
     space.wait_ready("portal").await;
 
     let log = operator.log();
-    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is not detailed");
+    assert!(
+        log.contains("TRACE") || log.contains("DEBUG"),
+        "the log is not detailed"
+    );
     let mut places = vec![
         ("log".to_owned(), log),
         ("metrics".to_owned(), scrape(port)),
-        ("portal".to_owned(), space.portal("portal").await.to_string()),
+        (
+            "portal".to_owned(),
+            space.portal("portal").await.to_string(),
+        ),
     ];
     for child in space.children().await {
         places.push((support::space::name_of(&child), child.to_string()));
@@ -250,7 +294,10 @@ async fn what_is_in_secrets_is_seen_in_no_log_event_status_metric_or_child() {
     for event in space.list("Event").await {
         places.push(("event".to_owned(), event.to_string()));
     }
-    assert!(places.iter().any(|(place, _)| place == "event"), "no events");
+    assert!(
+        places.iter().any(|(place, _)| place == "event"),
+        "no events"
+    );
     for (place, text) in &places {
         for canary in &canaries {
             for form in [canary.clone(), base64(canary.as_bytes())] {
@@ -275,7 +322,11 @@ fn scrape(port: u16) -> String {
 /// As Secrets show their values.
 fn base64(bytes: &[u8]) -> String {
     let value = k8s_openapi::ByteString(bytes.to_vec());
-    let text = serde_json::to_value(value).unwrap().as_str().unwrap().to_owned();
+    let text = serde_json::to_value(value)
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .to_owned();
     // The last characters depend on what follows.
     text.trim_end_matches('=')[..text.len() - 4].to_owned()
 }
@@ -283,8 +334,20 @@ fn base64(bytes: &[u8]) -> String {
 #[test]
 fn a_pod_template_has_no_way_around_admission() {
     // A user of portals may not name what would lift a pod above the others of its namespace.
-    let schema = fs::read_to_string(Path::new("charts/portal-operator/files/portalplatforms.portalplatform.dev.yaml")).unwrap();
-    for field in ["hostPath:", "hostNetwork:", "privileged:", "serviceAccountName:", "podSpec:", "securityContext:", "initContainers:", "x-kubernetes-embedded-resource"] {
+    let schema = fs::read_to_string(Path::new(
+        "charts/portal-operator/files/portalplatforms.portalplatform.dev.yaml",
+    ))
+    .unwrap();
+    for field in [
+        "hostPath:",
+        "hostNetwork:",
+        "privileged:",
+        "serviceAccountName:",
+        "podSpec:",
+        "securityContext:",
+        "initContainers:",
+        "x-kubernetes-embedded-resource",
+    ] {
         assert!(!schema.contains(field), "the schema has {field}");
     }
 }
