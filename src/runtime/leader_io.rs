@@ -182,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn during_the_term_requests_pass() {
         let (leading, term) = term::channel();
-        leading.grant(Instant::now() + Duration::from_secs(60));
+        leading.grant(Instant::now() + Duration::from_mins(1));
         let (client, mut heard) = server(term).await;
         let notes: Api<ConfigMap> = Api::default_namespaced(client);
         assert!(
@@ -197,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn after_the_term_an_open_connection_and_a_new_one_stay_silent() {
         let (leading, term) = term::channel();
-        leading.grant(Instant::now() + Duration::from_secs(60));
+        leading.grant(Instant::now() + Duration::from_mins(1));
         let (client, mut heard) = server(term).await;
         let notes: Api<ConfigMap> = Api::default_namespaced(client);
         notes

@@ -104,6 +104,12 @@ impl Drop for Process {
         // A stopped process takes a SIGKILL as well.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.len().saturating_sub(30);
+            eprintln!("last lines of the operator's log:\n{}", lines[last..].join("\n"));
+        }
         let _ = fs::remove_file(&self.kubeconfig);
         let _ = fs::remove_file(&self.log);
     }
