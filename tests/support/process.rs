@@ -108,7 +108,10 @@ impl Drop for Process {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.len().saturating_sub(30);
-            eprintln!("last lines of the operator's log:\n{}", lines[last..].join("\n"));
+            eprintln!(
+                "last lines of the operator's log:\n{}",
+                lines[last..].join("\n")
+            );
         }
         let _ = fs::remove_file(&self.kubeconfig);
         let _ = fs::remove_file(&self.log);
