@@ -233,8 +233,7 @@ fn difference(expected: &[String], found: &[String]) -> String {
         these
             .iter()
             .filter(|line| !others.contains(line))
-            .map(|line| format!("{sign} {line}\n"))
-            .collect::<String>()
+            .fold(String::new(), |text, line| text + sign + " " + line + "\n")
     };
     only(expected, found, "-") + &only(found, expected, "+")
 }
@@ -279,7 +278,11 @@ async fn every_crash_of(scenario: Scenario) {
                     for line in &end.made_and_removed {
                         match allowed.iter().position(|other| other == line) {
                             Some(at) => drop(allowed.swap_remove(at)),
-                            None => problem += &format!("made or removed once more: {line}\n"),
+                            None => {
+                                problem.push_str("made or removed once more: ");
+                                problem.push_str(line);
+                                problem.push('\n');
+                            }
                         }
                     }
                     problem

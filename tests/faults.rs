@@ -75,13 +75,12 @@ async fn all_ready(space: &Space, count: usize) -> BTreeMap<String, Instant> {
                 found.entry(name).or_insert_with(Instant::now);
             }
         }
-        if Instant::now() > end {
-            panic!(
-                "{} of {count} portals are Ready: {:?}",
-                found.len(),
-                found.keys()
-            );
-        }
+        assert!(
+            Instant::now() <= end,
+            "{} of {count} portals are Ready: {:?}",
+            found.len(),
+            found.keys()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     found
@@ -379,9 +378,9 @@ async fn a_portal_that_cannot_be_decoded_or_is_huge_harms_no_neighbour() {
     let space = Space::new(&bed, "poison").await;
     let _controllers = controllers::play(&space);
     space.apply_portal_value(portal("before")).await;
-    // As an older version of the definition might have stored it.
+    // As a definition of another version than the operator's might admit it. The definition stays so: where it became stricter
+    // than what it stored, the API server itself refuses to apply a status.
     let definition = "portalplatforms.portalplatform.dev";
-    let schema = get(&bed, "customresourcedefinition", definition).await;
     let loose = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let patch = |schema: &Value| {
         json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": schema}]).to_string()
@@ -406,16 +405,6 @@ async fn a_portal_that_cannot_be_decoded_or_is_huge_harms_no_neighbour() {
             || async { space.try_apply_portal(poison.clone()).await.ok() },
         )
         .await;
-    let strict = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    bed.kubectl(&[
-        "patch",
-        "customresourcedefinition",
-        definition,
-        "--type=json",
-        "-p",
-        &patch(strict),
-    ])
-    .await;
     let mut huge = portal("huge");
     huge["metadata"]["annotations"] = json!({"example.com/huge": "x".repeat(250 * 1024)});
     space.apply_portal_value(huge).await;

@@ -162,6 +162,7 @@ async fn the_operators_own_pod_is_admitted_and_can_write_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "one story, told once")]
 async fn what_is_in_secrets_is_seen_in_no_log_event_status_metric_or_child() {
     let bed = Bed::shared().await;
     let space = Space::new(bed, "canary").await;
