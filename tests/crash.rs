@@ -276,13 +276,12 @@ async fn every_crash_of(scenario: Scenario) {
                     // The answers to requests in flight at the crash are not known, so there may be fewer.
                     let mut allowed = reference.made_and_removed.clone();
                     for line in &end.made_and_removed {
-                        match allowed.iter().position(|other| other == line) {
-                            Some(at) => drop(allowed.swap_remove(at)),
-                            None => {
-                                problem.push_str("made or removed once more: ");
-                                problem.push_str(line);
-                                problem.push('\n');
-                            }
+                        if let Some(at) = allowed.iter().position(|other| other == line) {
+                            allowed.swap_remove(at);
+                        } else {
+                            problem.push_str("made or removed once more: ");
+                            problem.push_str(line);
+                            problem.push('\n');
                         }
                     }
                     problem

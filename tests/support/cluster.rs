@@ -78,6 +78,7 @@ impl Cluster {
         match &action.verb {
             Verb::Keep => {
                 let object = there.unwrap_or_else(|| panic!("{key:?} is kept and not there"));
+                assert_eq!(*memory[key].uid, *object.uid, "{key:?} is another object");
                 let digest = action.manifest.as_ref().map(|manifest| manifest.digest);
                 assert_eq!(object.applied, digest, "{key:?} is kept in another state");
                 assert!(
