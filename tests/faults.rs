@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use faults::{EventFault, Fault, Faults, Key};
+use faults::{EventFault, Fault, Faults, Key, Seen};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use support::{Bed, Operator, OperatorOptions, Space, controllers};
@@ -86,6 +86,14 @@ async fn all_ready(space: &Space, count: usize) -> BTreeMap<String, Instant> {
     found
 }
 
+/// What an operator asked about the portal of a request from then on.
+fn story(seen: &[Seen], from: &Seen) -> String {
+    seen.iter()
+        .filter(|seen| seen.at >= from.at && seen.key.name.get(..3) == from.key.name.get(..3))
+        .map(|seen| format!("{:?} {} {:?}\n", seen.at - from.at, seen.key, seen.code))
+        .collect()
+}
+
 /// One operator, one portal for each request that fails, and a neighbour.
 async fn each_request_fails_with(bed: &Bed, keys: &[Key], children: usize, fault: Fault) {
     let space = Space::new(bed, "faults").await;
@@ -132,15 +140,12 @@ async fn each_request_fails_with(bed: &Bed, keys: &[Key], children: usize, fault
         // What was committed need not be asked again; and nothing waits for long.
         if let Some(next) = tries.get(1) {
             let waited = next.at.saturating_duration_since(ends);
-            assert!(waited <= RECOVERY, "{what}: asked again after {waited:?}");
+            let story = || story(&seen, hit);
+            assert!(waited <= RECOVERY, "{what}: asked again after {waited:?}\n{}", story());
         }
-        for pair in tries.windows(3) {
-            let time = pair[2].at.duration_since(pair[0].at);
-            assert!(
-                time >= Duration::from_millis(900),
-                "{what}: three tries in {time:?}"
-            );
-        }
+        // A status is written as often as there is news; a child that failed once is written once more.
+        let most = if key.kind.ends_with("/status") { 6 } else { 3 };
+        assert!(tries.len() <= most, "{what}: {} tries", tries.len());
     }
     assert_eq!(
         space.children().await.len(),
