@@ -141,7 +141,11 @@ async fn each_request_fails_with(bed: &Bed, keys: &[Key], children: usize, fault
         if let Some(next) = tries.get(1) {
             let waited = next.at.saturating_duration_since(ends);
             let story = || story(&seen, hit);
-            assert!(waited <= RECOVERY, "{what}: asked again after {waited:?}\n{}", story());
+            assert!(
+                waited <= RECOVERY,
+                "{what}: asked again after {waited:?}\n{}",
+                story()
+            );
         }
         // A status is written as often as there is news; a child that failed once is written once more.
         let most = if key.kind.ends_with("/status") { 6 } else { 3 };
