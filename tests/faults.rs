@@ -90,8 +90,9 @@ async fn all_ready(space: &Space, count: usize) -> BTreeMap<String, Instant> {
 fn story(seen: &[Seen], from: &Seen) -> String {
     seen.iter()
         .filter(|seen| seen.at >= from.at && seen.key.name.get(..3) == from.key.name.get(..3))
-        .map(|seen| format!("{:?} {} {:?}\n", seen.at - from.at, seen.key, seen.code))
-        .collect()
+        .map(|seen| format!("{:?} {} {:?}", seen.at - from.at, seen.key, seen.code))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// One operator, one portal for each request that fails, and a neighbour.
