@@ -20,7 +20,7 @@ async fn what_ails_a_pod_is_told_with_the_next_step_and_heals_with_the_image() {
             &[
                 "ImagePullBackOff",
                 "not found",
-                "check the image of",
+                "check spec.image",
                 "spec.imagePullSecrets",
             ],
         ),

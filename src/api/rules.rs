@@ -70,8 +70,8 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         at: "spec.components[]",
-        rule: "!(self.name in ['db', 'config']) && !self.name.startsWith('db-')",
-        message: "the names config, db and db-… are reserved; choose another name",
+        rule: "!(self.name in ['db', 'config', 'portal']) && !self.name.startsWith('db-') && !self.name.startsWith('app-config')",
+        message: "the names config, db, db-…, portal and app-config… are reserved for objects and variables of the operator; choose another name",
         field: ".name",
     },
     Rule {

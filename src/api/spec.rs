@@ -203,11 +203,12 @@ pub struct LocalRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Component {
-    /// Name of the component, unique in the portal: a DNS label of at most 20 characters. The Deployment and the
-    /// Service are called `<portal>-<component>`. `config`, `db` and names that begin with `db-` are reserved.
+    /// Name of the component, unique in the portal: a DNS label of at most 20 characters that begins with a letter.
+    /// The Deployment and the Service are called `<portal>-<component>`, and the other components find it at the variable
+    /// `<COMPONENT>_URL`. `config`, `db`, `portal` and names that begin with `db-` or `app-config` are reserved.
     #[schemars(
         length(min = 1, max = 20),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+        regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
     )]
     pub name: String,
 

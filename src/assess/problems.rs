@@ -124,7 +124,10 @@ fn how_to_get(kind: &str) -> &'static str {
 
 fn of_component(component: &Component, world: &World, suspended: bool) -> Vec<Problem> {
     let name = &component.object_name;
-    let mut problems = infeasible(component, world);
+    let mut problems: Vec<Problem> = infeasible(component, world)
+        .map(|message| problem(Severity::Broken, "TooFewNodes", message))
+        .into_iter()
+        .collect();
     let Some((observation, workload)) = world.workload(name) else {
         problems.push(problem(
             Severity::Progressing,
@@ -226,14 +229,14 @@ fn refused_pods(counts: &str, message: &str) -> Problem {
 
 fn of_pod(component: &Component, counts: &str, pod: &Pod, trouble: &PodTrouble) -> Problem {
     let name = &pod.name;
-    let field = format!("components[{}]", component.name);
+    let field = format!("spec.components[{}]", component.name);
     let (severity, reason, text) = match trouble {
         PodTrouble::Unschedulable(message) => (
             Severity::Broken,
             "Unschedulable",
             format!("no node takes it: {message}; {}", schedule_advice(message)),
         ),
-        PodTrouble::Waiting { reason, message } => waiting(&field, reason, message),
+        PodTrouble::Waiting { reason, message } => waiting(component, &field, reason, message),
         PodTrouble::Crashing {
             reason, restarts, ..
         } if &**reason == "OOMKilled" => (
@@ -279,7 +282,12 @@ fn of_pod(component: &Component, counts: &str, pod: &Pod, trouble: &PodTrouble) 
     problem(severity, reason, format!("{counts}; {name}: {text}"))
 }
 
-fn waiting(field: &str, reason: &str, message: &str) -> (Severity, &'static str, String) {
+fn waiting(
+    component: &Component,
+    field: &str,
+    reason: &str,
+    message: &str,
+) -> (Severity, &'static str, String) {
     let cause = if message.is_empty() {
         reason.to_owned()
     } else {
@@ -289,7 +297,10 @@ fn waiting(field: &str, reason: &str, message: &str) -> (Severity, &'static str,
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => (
             Severity::Broken,
             "ImagePullFailed",
-            format!("{cause}; check the image of {field}, or add spec.imagePullSecrets"),
+            format!(
+                "{cause}; check {}, or add spec.imagePullSecrets",
+                component.image_field
+            ),
         ),
         "CreateContainerConfigError" => (
             Severity::Broken,
@@ -330,25 +341,17 @@ fn schedule_advice(message: &str) -> &'static str {
     }
 }
 
-/// Whether enough nodes and zones are there for what the spread demands, told before a pod is left over.
-fn infeasible(component: &Component, world: &World) -> Vec<Problem> {
-    let Some(nodes) = &world.nodes else {
-        return Vec::new();
-    };
+/// Whether there are fewer nodes than the spread over nodes demands, told before a pod is left over.
+pub(super) fn infeasible(component: &Component, world: &World) -> Option<String> {
+    let nodes = world.nodes.as_ref()?;
     let needed = component.replicas.minimum();
     let usable = usable_nodes(component, nodes.values());
-    let mut problems = Vec::new();
-    if component.placement.nodes == SpreadMode::Required && usable < needed {
-        problems.push(problem(
-            Severity::Broken,
-            "TooFewNodes",
-            format!(
-                "Deployment {} needs {needed} nodes, one for each pod, and {usable} can take its pods; add nodes, or set placement.spread.nodes: Preferred",
-                component.object_name
-            ),
-        ));
-    }
-    problems
+    (component.placement.nodes == SpreadMode::Required && usable < needed).then(|| {
+        format!(
+            "Deployment {} needs {needed} nodes, one for each pod, and {usable} can take its pods; add nodes, or set placement.spread.nodes: Preferred",
+            component.object_name
+        )
+    })
 }
 
 /// How many nodes can take a component's pods.

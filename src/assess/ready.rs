@@ -2,7 +2,7 @@
 
 use super::{
     Draft,
-    problems::{Problem, Severity},
+    problems::{Problem, Severity, infeasible},
     summary,
 };
 use crate::{
@@ -94,6 +94,7 @@ pub(super) fn stalled(reason: &'static str, message: &str) -> Vec<Draft> {
 fn available(plan: &Plan, world: &World) -> Draft {
     let mut short = Vec::new();
     let mut least = Vec::new();
+    let mut scarce = Vec::new();
     for component in plan
         .components
         .iter()
@@ -110,11 +111,17 @@ fn available(plan: &Plan, world: &World) -> Draft {
             ));
         } else {
             least.push(format!("{} at least {minimum}", component.name));
+            scarce.extend(infeasible(component, world));
         }
     }
     if short.is_empty() {
         let message = if least.is_empty() {
             "no component is critical".to_owned()
+        } else if let [first, ..] = &scarce[..] {
+            format!(
+                "every critical component has its pods ({}), but a lost one cannot be replaced: {first}",
+                least.join(", ")
+            )
         } else {
             format!(
                 "every critical component has its pods: {}",

@@ -79,6 +79,9 @@ pub struct Component {
     pub object_name: String,
     /// Container image.
     pub image: String,
+    /// Where the spec names the image.
+    #[serde(skip)]
+    pub image_field: String,
     /// Port of the program.
     pub port: u16,
     /// Whether the portal is down when this component is.
@@ -172,6 +175,10 @@ pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProb
                 name: component.name.clone(),
                 object_name: identity.object_name(&component.name),
                 image: component.image.clone(),
+                image_field: spec.image.as_ref().map_or_else(
+                    || format!("spec.components[{}].image", component.name),
+                    |_| "spec.image".to_owned(),
+                ),
                 port: component.port.unwrap_or(defaults.port),
                 critical: component.critical.unwrap_or(true),
                 command,

@@ -73,17 +73,17 @@ fn each_trouble_of_a_pod_is_told_with_object_cause_and_next_step() {
         (
             waiting("ImagePullBackOff", "pull access denied"),
             "ImagePullFailed",
-            "ImagePullBackOff: pull access denied; check the image of components[app], or add spec.imagePullSecrets",
+            "ImagePullBackOff: pull access denied; check spec.image, or add spec.imagePullSecrets",
         ),
         (
             waiting("ErrImagePull", ""),
             "ImagePullFailed",
-            "ErrImagePull; check the image of components[app], or add spec.imagePullSecrets",
+            "ErrImagePull; check spec.image, or add spec.imagePullSecrets",
         ),
         (
             waiting("CreateContainerConfigError", "secret \"keyring\" not found"),
             "ConfigurationMissing",
-            "CreateContainerConfigError: secret \"keyring\" not found; create the Secret or ConfigMap in this namespace, or correct components[app].env and envFrom",
+            "CreateContainerConfigError: secret \"keyring\" not found; create the Secret or ConfigMap in this namespace, or correct spec.components[app].env and envFrom",
         ),
         (
             waiting(
@@ -91,7 +91,7 @@ fn each_trouble_of_a_pod_is_told_with_object_cause_and_next_step() {
                 "couldn't find key main in Secret docks/keyring",
             ),
             "ConfigurationMissing",
-            "CreateContainerConfigError: couldn't find key main in Secret docks/keyring; add the key to the Secret or ConfigMap, or correct components[app].env",
+            "CreateContainerConfigError: couldn't find key main in Secret docks/keyring; add the key to the Secret or ConfigMap, or correct spec.components[app].env",
         ),
         (
             waiting(
@@ -114,12 +114,12 @@ fn each_trouble_of_a_pod_is_told_with_object_cause_and_next_step() {
         (
             crashing("OOMKilled"),
             "OutOfMemory",
-            "OOMKilled 7 times: it needs more than its memory limit; raise components[app].resources.limits.memory or size",
+            "OOMKilled 7 times: it needs more than its memory limit; raise spec.components[app].resources.limits.memory or size",
         ),
         (
             PodTrouble::NotReady,
             "ProbeFailing",
-            "its readiness check /health on port 8000 fails; look at kubectl describe pod harbor-app-1, or correct components[app].probes.readiness.path",
+            "its readiness check /health on port 8000 fails; look at kubectl describe pod harbor-app-1, or correct spec.components[app].probes.readiness.path",
         ),
         (
             PodTrouble::Failed("Evicted: node ran out of memory".into()),
@@ -266,7 +266,7 @@ fn pods_on_their_way_out_are_no_trouble() {
 }
 
 #[test]
-fn too_few_nodes_are_told_with_the_numbers_while_pods_are_missing() {
+fn too_few_nodes_are_told_with_the_numbers_before_pods_are_missing() {
     let mut case = Case::serving("{image: a}");
     change_nodes(&mut case.world, |nodes| {
         for name in ["a2", "b1", "b2", "c2"] {
@@ -274,6 +274,10 @@ fn too_few_nodes_are_told_with_the_numbers_while_pods_are_missing() {
         }
     });
     assert_eq!(case.ready().status, Verdict::True);
+    assert_eq!(
+        case.condition(ConditionType::Available).unwrap().message,
+        "every critical component has its pods (app at least 3), but a lost one cannot be replaced: Deployment harbor-app needs 3 nodes, one for each pod, and 2 can take its pods; add nodes, or set placement.spread.nodes: Preferred"
+    );
     change_workload(&mut case.world, "harbor-app", |workload| {
         workload.available = 2;
     });

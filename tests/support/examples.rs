@@ -141,13 +141,17 @@ pub(crate) const EXAMPLES: &[Example] = &[
         ],
     },
     Example {
-        message: "the names config, db and db-… are reserved",
+        message: "the names config, db, db-…, portal and app-config… are reserved",
         field: "spec.components[0].name",
-        admitted: &["{components: [{name: dbx, image: a}, {name: configs, image: a}]}"],
+        admitted: &[
+            "{components: [{name: dbx, image: a}, {name: configs, image: a}, {name: app, image: a}]}",
+        ],
         refused: &[
             "{components: [{name: db, image: a}]}",
             "{components: [{name: config, image: a}]}",
             "{components: [{name: db-pooler, image: a}]}",
+            "{components: [{name: portal, image: a}]}",
+            "{components: [{name: app-config-x, image: a}]}",
         ],
     },
     Example {

@@ -107,6 +107,12 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         long: |size| "a".repeat(size),
     },
     Pattern {
+        regex: r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        fit: &["c", "c-1"],
+        unfit: &["C", "1c", "-c", "c-", "c.d", "c_d"],
+        long: |size| "a".repeat(size),
+    },
+    Pattern {
         regex: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         fit: &["c", "c-1", "1c"],
         unfit: &["C", "-c", "c-", "c.d", "c_d"],
