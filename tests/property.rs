@@ -23,9 +23,8 @@ use serde_json::{Map, Value, json};
 fn text(schema: &Value) -> BoxedStrategy<Value> {
     let max = schema["maxLength"].as_u64().unwrap_or(20);
     let samples: &[&str] = match schema["pattern"].as_str() {
-        Some(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$") => {
-            &["a", "b-c", "0", "portal", "x".repeat(20).leak()]
-        }
+        Some(r"^[a-z]([-a-z0-9]*[a-z0-9])?$") => &["a", "b-c", "portal", "x".repeat(20).leak()],
+        Some(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$") => &["a", "b-c", "0"],
         Some(pattern) if pattern.starts_with(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.") => {
             &["h.test", "0"]
         }
