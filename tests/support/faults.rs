@@ -183,6 +183,11 @@ impl Faults {
         *lock(&self.inner.events) = Some(Arc::new(rule));
     }
 
+    /// Numbers the requests from now on anew.
+    pub fn count_anew(&self) {
+        lock(&self.inner.counts).clear();
+    }
+
     /// Ends all faults; a crashed operator may live again.
     pub fn heal(&self) {
         *lock(&self.inner.requests) = None;

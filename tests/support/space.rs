@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Usual deadline of a wait: far longer than anything takes, for busy machines.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A fresh namespace that enforces the pod security level `restricted`. Dropping it deletes it.
 pub struct Space {
