@@ -17,7 +17,7 @@ require_machine() {
     # Loads the module where the kernel has it as one.
     command -v modprobe >/dev/null && modprobe -qa overlay bridge veth nf_tables br_netfilter 2>/dev/null
     grep -qw overlay /proc/filesystems || missing+=("the file system overlayfs")
-    unshare --net bash -c 'ip link add b type bridge && ip link add v type veth peer name w' 2>/dev/null ||
+    unshare --net bash -c 'ip link add br0 type bridge && ip link add veth0 type veth peer name veth1' 2>/dev/null ||
       missing+=("network bridges and veth pairs")
     [[ -d /proc/sys/net/bridge ]] || missing+=("the kernel feature br_netfilter")
     for name in "${needed_controllers[@]}"; do
