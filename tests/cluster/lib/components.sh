@@ -120,16 +120,18 @@ component_arguments() {
 
 # start_component NAME starts it in a session of its own, so that it outlives the shell that started it.
 start_component() {
-  local binary arguments pid
+  local binary arguments
   binary=$(binary_path "${1/controllers/kwok}")
   component_arguments "$1"
   ! declare -F more_arguments >/dev/null || more_arguments "$1"
   printf -- '--- %s: %s %s\n' "$(date -u +%FT%TZ)" "$binary" "${arguments[*]}" >>"$dir_logs/$1.log"
   setsid "$binary" "${arguments[@]}" </dev/null >>"$dir_logs/$1.log" 2>&1 &
-  pid=$!
+  remember "$1" $!
   disown
-  echo "$pid $(start_time "$pid")" >"$dir_run/$1.pid"
 }
+
+# remember NAME PID notes which process is this component.
+remember() { echo "$2 $(start_time "$2")" >"$dir_run/$1.pid"; }
 
 # start_time PID prints when the kernel started this process; with the pid it names one process for ever.
 # The name in the second field may hold blanks, so what follows the last bracket is read. A zombie counts as gone.

@@ -18,7 +18,7 @@ image_cloudnative_pg() { echo "registry.local/cloudnative-pg:$(cloudnative_pg_ve
 # image_path NAME prints where the tar of one of all_images is, or will be.
 image_path() {
   case $1 in
-    pause) echo "$cache/images/pause-$(basename "$(dirname "$(binary_path pause)")").tar" ;;
+    pause) echo "$cache/images/$(basename "$(dirname "$(binary_path pause)")").tar" ;;
     cloudnative-pg) echo "$cache/images/cloudnative-pg-$(cloudnative_pg_version)-$images_revision.tar" ;;
     busybox) echo "$cache/images/busybox-$(basename "$(packages_folder)")-$images_revision.tar" ;;
     postgresql) echo "$cache/images/postgresql-$postgres_major-$debian_suite-$images_revision.tar" ;;
