@@ -63,6 +63,8 @@ TEXT
     echo "link set lo up"
     echo "link set eth0 up"
     echo "address add $(node_address "$1")/24 dev eth0"
+    # Never used as a way, but without one a local client cannot even ask for a Service, and one without pods would not refuse.
+    echo "route add $(services) dev eth0"
     for ((other = 1; other <= node_count; other++)); do
       ((other == $1)) || echo "route add $subnet.$other.0/24 via $(node_address "$other")"
     done
