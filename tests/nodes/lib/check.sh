@@ -15,7 +15,7 @@ require_machine() {
   if ((${#missing[@]} == 0)); then
     unshare --mount --net --pid --uts --fork true 2>/dev/null || missing+=("the right to make namespaces")
     # Loads the module where the kernel has it as one.
-    command -v modprobe >/dev/null && modprobe -qa overlay bridge veth nf_tables br_netfilter 2>/dev/null
+    modprobe -qa overlay bridge veth nf_tables br_netfilter 2>/dev/null || true
     grep -qw overlay /proc/filesystems || missing+=("the file system overlayfs")
     unshare --net bash -c 'ip link add br0 type bridge && ip link add veth0 type veth peer name veth1' 2>/dev/null ||
       missing+=("network bridges and veth pairs")
@@ -27,12 +27,17 @@ require_machine() {
   ((${#missing[@]} == 0)) || die "real nodes cannot run here, the machine lacks: $(join_comma "${missing[@]}")"
 }
 
+# has_controller NAME succeeds if groups with this controller can be made; in a container they may be shown but read-only.
 has_controller() {
+  local root=/sys/fs/cgroup probe
   if [[ $(cgroup_version) == 2 ]]; then
-    grep -qw "$1" /sys/fs/cgroup/cgroup.controllers
+    grep -qw "$1" "$root/cgroup.controllers" || return 1
   else
-    [[ -n $(findmnt --noheadings --types cgroup --options "$1" --output TARGET) ]]
+    root=$(findmnt --noheadings --list --types cgroup --options "$1" --output TARGET | head -n 1)
   fi
+  [[ -n $root && -e $root/cgroup.procs ]] || return 1
+  probe=$root/portal-nodes-probe.$$
+  mkdir "$probe" 2>/dev/null && rmdir "$probe"
 }
 
 cgroup_version() {

@@ -18,8 +18,12 @@ pack_image() {
   [[ -d $source ]] && ((EUID == 0)) || owner=(--owner=0 --group=0)
   tar --numeric-owner "${owner[@]}" --sort=name --mtime=@0 -cf "$work/blob" "${from[@]}"
   layer=$(add_blob)
-  printf '{"architecture":"%s","os":"linux","config":{"User":"%s","Env":%s,"Entrypoint":%s},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
-    "$(image_architecture)" "$user" "$(json_list $environment)" "$(json_list "$@")" "$layer" >"$work/blob"
+  # Without an entrypoint a pod's arguments are its command, as in the usual images of distributions.
+  local start='"Cmd":["sh"]'
+  (($# == 0)) || start="\"Entrypoint\":$(json_list "$@")"
+  # shellcheck disable=SC2086 # the environment is a list
+  printf '{"architecture":"%s","os":"linux","config":{"User":"%s","Env":%s,%s},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$(image_architecture)" "$user" "$(json_list $environment)" "$start" "$layer" >"$work/blob"
   config=$(add_blob)
   printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":%s,"layers":[%s]}' \
     "$(descriptor image.config.v1+json "$config")" "$(descriptor image.layer.v1.tar "$layer")" >"$work/blob"

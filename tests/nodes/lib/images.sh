@@ -51,20 +51,25 @@ make_image() {
 
 make_pause() { pack_image "$2" "$(binary_path pause)" "$image_pause" 65535:65535 "" /pause; }
 
-# All applets as links, so that a shell finds them.
+# All applets as links, so that a shell finds them. The static busybox of Debian 12 crashes when it looks up a name, so this one
+# comes with the libraries that it is linked to.
 make_busybox() {
-  local applet busybox
+  local applet busybox library
   busybox=$(packages_folder)/usr/bin/busybox
   mkdir -p "$1"/{bin,etc,tmp,root}
   chmod 1777 "$1/tmp"
   cp "$busybox" "$1/bin/busybox"
+  for library in $(ldd "$busybox" | grep -o '/[^ ]*'); do
+    mkdir -p "$1${library%/*}"
+    cp -L "$library" "$1$library"
+  done
   for applet in $("$busybox" --list); do
     [[ $applet == busybox ]] || ln -s busybox "$1/bin/$applet"
   done
   echo root:x:0:0:root:/root:/bin/sh >"$1/etc/passwd"
   echo root:x:0: >"$1/etc/group"
   chmod 0755 "$1"
-  pack_image "$2" "$1" "$image_busybox" "" PATH=/bin sh
+  pack_image "$2" "$1" "$image_busybox" "" PATH=/bin
 }
 
 # As its Dockerfile lays it out: the operator finds the manager for each architecture below /operator.
@@ -95,7 +100,7 @@ make_postgresql() {
   found=$(chroot "$root" dpkg-query -W -f '${Version}' pgbouncer)
   [[ $found == "$pgbouncer_version".* ]] || die "Debian $debian_suite has PgBouncer $found, not $pgbouncer_version"
   pack_image "$2" "$root" "$image_postgres $image_pgbouncer" 26:26 \
-    "PATH=/usr/lib/postgresql/$postgres_major/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin LANG=C.UTF-8" bash
+    "PATH=/usr/lib/postgresql/$postgres_major/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin LANG=C.UTF-8"
 }
 
 make_manifest() {

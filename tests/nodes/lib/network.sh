@@ -34,8 +34,9 @@ in_switch() { nsenter --target "$(running_pid switch)" --net -- "$@"; }
 start_network() {
   local cable subnet
   cable=$(cable) subnet=$(subnet)
-  setsid unshare --net -- "$(binary_path pause)" </dev/null >/dev/null 2>&1 &
+  setsid unshare --net -- "$(binary_path pause)" "$dir" </dev/null >/dev/null 2>&1 &
   remember switch $!
+  disown
   poll in_other_namespace "$(running_pid switch)"
   # A cable that an interrupted stop left.
   ip link delete "$cable" 2>/dev/null || true

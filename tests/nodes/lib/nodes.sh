@@ -21,9 +21,10 @@ start_namespaces() {
   home=$(node_folder "$1")
   mkdir -p "$home"/{var/upper,var/work,kubelet,volumes,cni,pod-logs}
   : >"$home/resolv.conf"
-  setsid unshare --mount --net --uts --pid --fork --kill-child --mount-proc -- "$(binary_path pause)" \
+  setsid unshare --mount --net --uts --pid --fork --kill-child --mount-proc -- "$(binary_path pause)" "$dir" \
     </dev/null >>"$dir_logs/$name.log" 2>&1 &
   remember "$name" $!
+  disown
   poll pgrep --parent "$(running_pid "$name")"
   remember "$name-init" "$(pgrep --parent "$(running_pid "$name")")"
   poll in_other_namespace "$(node_pid "$1")"
@@ -115,10 +116,11 @@ import_images() {
   local node=$1 image
   shift
   for image in "$@"; do
-    ctr_in_node "$node" images import --local --snapshotter overlayfs "$image" >>"$dir_logs/node$node-import.log" 2>&1 || {
-      say "node$node could not import $image, see $dir_logs/node$node-import.log"
+    if ! ctr_in_node "$node" images import --local --snapshotter overlayfs "$image" >>"$dir_logs/node$node-import.log" 2>&1; then
+      # When the test bed stops meanwhile, that is no news.
+      ! node_pid "$node" >/dev/null || say "node$node could not import $image, see $dir_logs/node$node-import.log"
       return 1
-    }
+    fi
   done
 }
 
@@ -142,4 +144,6 @@ stop_nodes() {
     stop_component "$name-init"
     stop_component "$name"
   done
+  # One that an interrupt left before it was noted; the folder in its arguments tells whose it is.
+  pkill -KILL --full --exact "$(binary_path pause) $dir" || true
 }

@@ -2,9 +2,9 @@
 # Programs from Debian packages. They are unpacked into the cache: nothing is installed on the machine.
 
 # What a node runs, with the libraries that a small machine may lack, and what makes the images.
-readonly packages=(runc libseccomp2 containernetworking-plugins
+readonly debian_packages=(runc libseccomp2 containernetworking-plugins
   nftables libnftables1 libnftnl11 libmnl0 libjansson4 libedit2 libbsd0 libmd0 libgmp10 libxtables12
-  debootstrap debian-archive-keyring busybox-static)
+  debootstrap debian-archive-keyring busybox)
 
 # One folder for each release of the machine's distribution, as its packages depend on its C library. The number grows with the list.
 packages_folder() {
@@ -21,7 +21,7 @@ fetch_packages() {
   folder=$(packages_folder)
   [[ ! -d $folder ]] || return 0
   t0=$(now_ms)
-  say "fetching ${#packages[@]} Debian packages"
+  say "fetching ${#debian_packages[@]} Debian packages"
   mkdir -p "$cache/packages"
   work=$(mktemp -d "$cache/packages/fetch.XXXXXX")
   # shellcheck disable=SC2064 # the value of now is meant
@@ -31,7 +31,7 @@ fetch_packages() {
     -o APT::Sandbox::User=root)
   # A source that does not answer is of no matter as long as the packages are found.
   "${apt[@]}" update >"$work/log" 2>&1 || true
-  if ! (cd "$work/debs" && "${apt[@]}" download "${packages[@]}") >>"$work/log" 2>&1; then
+  if ! (cd "$work/debs" && "${apt[@]}" download "${debian_packages[@]}") >>"$work/log" 2>&1; then
     cat "$work/log" >&2
     die "fetching Debian packages failed"
   fi
