@@ -51,8 +51,7 @@ make_image() {
 
 make_pause() { pack_image "$2" "$(binary_path pause)" "$image_pause" 65535:65535 "" /pause; }
 
-# All applets as links, so that a shell finds them. The static busybox of Debian 12 crashes when it looks up a name, so this one
-# comes with the libraries that it is linked to.
+# All applets as links, so that a shell finds them, and the libraries that it is linked to. (In Debian 12 wget -T crashes; use timeout.)
 make_busybox() {
   local applet busybox library
   busybox=$(packages_folder)/usr/bin/busybox
