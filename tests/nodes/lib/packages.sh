@@ -55,6 +55,7 @@ fetch_packages() {
 # debian_mirror prints where debootstrap finds Debian: where apt does, if the machine runs Debian.
 debian_mirror() {
   local mirror
+  # shellcheck disable=SC2016 # a format of apt
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -E '^https?://.*/debian/?$' | head -n 1 || true)
   echo "${PORTAL_DEBIAN_MIRROR:-${mirror:-http://deb.debian.org/debian}}"
 }
