@@ -67,6 +67,15 @@ coredns_ready() {
   [[ $answer == *" 200 OK"* ]]
 }
 
+# Two operators on different nodes: with the only one on the lost node nothing fails over until its pod is moved, minutes later.
+apply_operator() {
+  local edits=() apart='{requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname,
+        labelSelector: {matchLabels: {app.kubernetes.io/name: cloudnative-pg}}}]}'
+  ((node_count == 1)) || edits=(-e 's/^  replicas: 1$/  replicas: 2/'
+    -e "s#^      serviceAccountName: cnpg-manager\$#&\n      affinity: {podAntiAffinity: ${apart//$'\n'/}}#")
+  sed "${edits[@]}" -e '' "$(manifest_path)" | kube apply --server-side -f - >/dev/null
+}
+
 # The operator answers for its kinds only once its webhook has certificates and a way to its pod.
 operator_answers() {
   kube apply --server-side --dry-run=server -f - >/dev/null <<'YAML'
