@@ -4,21 +4,34 @@
 readonly cache=${XDG_CACHE_HOME:-$HOME/.cache}/portal-operator
 readonly cluster_binaries=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok)
 
-# binary_source NAME prints: the component, its module, the package and the folder of the go.mod that pins it.
+# binary_source NAME prints: the component, its module, the package and the folder of the go.mod that pins it. A module
+# "own" is a program of the test bed itself.
 binary_source() {
   case $1 in
-    kube-apiserver | kube-controller-manager | kube-scheduler | kubectl)
+    kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet | kube-proxy)
       echo "kubernetes k8s.io/kubernetes k8s.io/kubernetes/cmd/$1 binaries" ;;
     etcd) echo "etcd go.etcd.io/etcd/server/v3 go.etcd.io/etcd/server/v3 binaries" ;;
     kwok) echo "kwok sigs.k8s.io/kwok sigs.k8s.io/kwok/cmd/kwok binaries" ;;
     metrics-server) echo "metrics-server sigs.k8s.io/metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server metrics-server" ;;
     helm) echo "helm helm.sh/helm/v4 helm.sh/helm/v4/cmd/helm helm" ;;
+    containerd | containerd-shim-runc-v2 | ctr)
+      echo "containerd github.com/containerd/containerd/v2 github.com/containerd/containerd/v2/cmd/$1 ../nodes/containerd" ;;
+    local-path-provisioner)
+      echo "local-path github.com/rancher/local-path-provisioner github.com/rancher/local-path-provisioner ../nodes/local-path" ;;
+    manager)
+      echo "cloudnative-pg github.com/cloudnative-pg/cloudnative-pg github.com/cloudnative-pg/cloudnative-pg/cmd/manager ../nodes/cloudnative-pg" ;;
+    coredns | pause) echo "$1 own portalplatform.dev/testbed/$1 ../nodes/$1" ;;
     *) die "unknown binary: $1" ;;
   esac
 }
 
-# module_version MODULE FOLDER prints the version that FOLDER/go.mod requires, without the v.
+# module_version MODULE FOLDER prints the version that FOLDER/go.mod requires, without the v. An own program has a version for
+# each change of its source.
 module_version() {
+  if [[ $1 == own ]]; then
+    cat "$here/$2"/go.mod "$here/$2"/*.go | sha256sum | cut -c 1-12
+    return
+  fi
   awk -v module="$1" '$1 == module || ($1 == "require" && $2 == module) {
     sub(/^v/, "", $(NF)); for (i = 1; i < NF; i++) if ($i == module) { v = $(i + 1); sub(/^v/, "", v); print v; exit }
   }' "$here/$2/go.mod"
@@ -42,7 +55,7 @@ binary_path() {
 
 # Without its version the API server calls itself v0.0.0-master and refuses features that depend on the version.
 link_flags() {
-  local kubernetes kwok helm metrics_server kube_version=k8s.io/component-base/version
+  local kubernetes kwok helm metrics_server containerd kube_version=k8s.io/component-base/version
   kubernetes=$(module_version k8s.io/kubernetes binaries)
   kwok=$(module_version sigs.k8s.io/kwok binaries)
   local flags=(-s -w)
@@ -61,9 +74,16 @@ link_flags() {
       helm=$(module_version helm.sh/helm/v4 helm)
       flags+=(-X "helm.sh/helm/v4/internal/version.version=v$helm" -X helm.sh/helm/v4/internal/version.metadata=)
       ;;
+    ../nodes/containerd)
+      containerd=$(module_version github.com/containerd/containerd/v2 "$1")
+      flags+=(-X "github.com/containerd/containerd/v2/version.Version=v$containerd")
+      ;;
   esac
   echo "${flags[*]}"
 }
+
+# Without these snapshotters containerd needs no C compiler.
+build_tags() { [[ $1 != ../nodes/containerd ]] || echo no_btrfs,no_devmapper,no_zfs; }
 
 # build_missing NAME... builds those binaries that are not there yet.
 build_missing() {
@@ -81,8 +101,13 @@ build_missing() {
     say "another build is running, waiting for it"
     flock "$lock"
   fi
-  local folder
-  for folder in binaries metrics-server helm; do
+  local folder folders=()
+  for name in "${missing[@]}"; do
+    folder=$(binary_source "$name")
+    folder=${folder##* }
+    [[ " ${folders[*]} " == *" $folder "* ]] || folders+=("$folder")
+  done
+  for folder in "${folders[@]}"; do
     build_folder "$folder" "${missing[@]}"
   done
   exec {lock}>&-
@@ -108,7 +133,7 @@ build_folder() {
   say "building ${names[*]} (the first build takes some minutes)"
   # CGO_ENABLED and -trimpath never change, so that the Go build cache is of use to the next build.
   (cd "$here/$folder" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off GOBIN=$work \
-    go install -trimpath -buildvcs=false -ldflags "$(link_flags "$folder")" "${packages[@]}") >"$work/log" 2>&1 &
+    go install -trimpath -buildvcs=false -tags "$(build_tags "$folder")" -ldflags "$(link_flags "$folder")" "${packages[@]}") >"$work/log" 2>&1 &
   builder=$!
   # shellcheck disable=SC2064 # the values of now are meant
   trap "kill $builder 2>/dev/null; rm -rf '$work'" EXIT

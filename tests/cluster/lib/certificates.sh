@@ -1,6 +1,11 @@
 # shellcheck shell=bash
 # One certificate authority for the cluster, one for the aggregation layer, one certificate for each identity.
 
+# Where clients reach the API server, and further names in its certificate, as in ,IP:10.0.0.1.
+server_address=127.0.0.1
+more_names=""
+readonly api_server_names=IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local
+
 make_certificates() {
   mkdir -p "$dir_pki"
   make_authority ca portal-testbed
@@ -32,7 +37,7 @@ make_authority() {
     -addext keyUsage=critical,digitalSignature,keyCertSign,cRLSign
 }
 
-# make_certificate AUTHORITY NAME SUBJECT USAGE
+# make_certificate AUTHORITY NAME SUBJECT USAGE [NAMES]
 # An extension file makes the certificate X.509 v3: rustls refuses v1.
 make_certificate() {
   make_key "$2"
@@ -41,7 +46,7 @@ make_certificate() {
     echo basicConstraints=CA:FALSE
     echo keyUsage=critical,digitalSignature
     echo "extendedKeyUsage=$4"
-    [[ $4 != serverAuth ]] || echo "subjectAltName=IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local"
+    [[ $4 != serverAuth ]] || echo "subjectAltName=${5:-$api_server_names$more_names}"
   } >"$dir_pki/$2.ext"
   openssl x509 -req -in "$dir_pki/$2.csr" -CA "$dir_pki/$1.crt" -CAkey "$dir_pki/$1.key" -CAcreateserial \
     -days 3650 -extfile "$dir_pki/$2.ext" -out "$dir_pki/$2.crt" 2>/dev/null
@@ -64,7 +69,7 @@ kind: Config
 clusters:
 - name: testbed
   cluster:
-    server: https://127.0.0.1:$(port kube-apiserver)
+    server: https://$server_address:$(port kube-apiserver)
     certificate-authority-data: $(base64_of "$dir_pki/ca.crt")
 users:
 - name: testbed

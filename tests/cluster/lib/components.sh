@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# The processes of a test bed: their ports and flags, and how they start, are found ready and stop.
+# The processes of a test bed: their ports and flags, and how they start, are found ready and stop. The command that reads this
+# file names them in all_components, and may define more_arguments NAME, which adds to the array arguments.
 
-readonly all_components=(etcd kube-apiserver kube-controller-manager kube-scheduler kwok metrics-server controllers)
 components=("${all_components[@]}")
+more_ports=()
 
 has_component() { [[ " ${components[*]} " == *" $1 "* ]]; }
 known_component() { [[ " ${all_components[*]} " == *" $1 "* ]] || die "unknown component: $1"; }
@@ -13,7 +14,7 @@ port() { cat "$dir_run/$1.port"; }
 # Takes a free block of ten ports below the range of outgoing connections. The lock on the block is inherited by the
 # components and so held while any of them lives: a parallel start cannot choose the same ports, not even while they restart.
 pick_ports() {
-  local block base offset names=(etcd etcd-peer kube-apiserver kube-controller-manager kube-scheduler kwok metrics-server controllers)
+  local block base offset names=("${all_components[@]}" etcd-peer "${more_ports[@]}")
   mkdir -p "$cache/ports"
   for block in $(shuf -i 0-999); do
     base=$((20000 + block * 10))
@@ -119,15 +120,18 @@ component_arguments() {
 
 # start_component NAME starts it in a session of its own, so that it outlives the shell that started it.
 start_component() {
-  local binary arguments pid
+  local binary arguments
   binary=$(binary_path "${1/controllers/kwok}")
   component_arguments "$1"
+  ! declare -F more_arguments >/dev/null || more_arguments "$1"
   printf -- '--- %s: %s %s\n' "$(date -u +%FT%TZ)" "$binary" "${arguments[*]}" >>"$dir_logs/$1.log"
   setsid "$binary" "${arguments[@]}" </dev/null >>"$dir_logs/$1.log" 2>&1 &
-  pid=$!
+  remember "$1" $!
   disown
-  echo "$pid $(start_time "$pid")" >"$dir_run/$1.pid"
 }
+
+# remember NAME PID notes which process is this component.
+remember() { echo "$2 $(start_time "$2")" >"$dir_run/$1.pid"; }
 
 # start_time PID prints when the kernel started this process; with the pid it names one process for ever.
 # The name in the second field may hold blanks, so what follows the last bracket is read. A zombie counts as gone.

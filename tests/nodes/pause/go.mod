@@ -1,0 +1,3 @@
+module portalplatform.dev/testbed/pause
+
+go 1.26.0
