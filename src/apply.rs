@@ -54,7 +54,8 @@ pub async fn apply(writer: &Writer<'_>, actions: Vec<Action>, memory: &mut Memor
                 (_, Some(applied)) => {
                     memory.insert(action.key.clone(), applied);
                 }
-                (Done::Kept, None) => {}
+                // What is held is as it was.
+                (Done::Kept | Done::Held, None) => {}
                 _ => {
                     memory.remove(&action.key);
                 }
@@ -86,6 +87,11 @@ impl Writer<'_> {
         let result = match (&action.verb, &action.manifest) {
             (Verb::Keep, Some(manifest)) => self.keep(child, manifest, action.hand_over).await,
             (Verb::Apply { uid }, Some(manifest)) => {
+                if let Some(body) = &action.stepping_stone
+                    && let Err(failure) = self.step(child, manifest, body, uid).await
+                {
+                    return (Done::Failed(failure), None);
+                }
                 self.update(child, manifest, uid, action.hand_over).await
             }
             (Verb::Create, Some(manifest)) => self.create(child, manifest, action.hand_over).await,
@@ -102,6 +108,7 @@ impl Writer<'_> {
                 },
                 None,
             )),
+            (Verb::Hold, _) => Ok((Done::Held, None)),
             (Verb::Block { state }, _) => Ok((Done::Blocked(state.clone()), None)),
             (Verb::Keep | Verb::Apply { .. } | Verb::Create, None) => Ok((Done::Kept, None)),
         };
@@ -155,6 +162,21 @@ impl Writer<'_> {
             .patch(child, manifest, &body, &PatchParams::apply(MANAGER).force())
             .await?;
         Ok((Done::Written, Some(remember(manifest, &live))))
+    }
+
+    /// Writes what must come before a manifest.
+    async fn step(
+        &self,
+        child: &'static dyn Child,
+        manifest: &Manifest,
+        body: &serde_json::Value,
+        uid: &str,
+    ) -> Result<()> {
+        let mut body = body.clone();
+        body["metadata"]["uid"] = json!(uid);
+        let params = PatchParams::apply(MANAGER).force();
+        self.patch(child, manifest, &body, &params).await?;
+        Ok(())
     }
 
     /// Creates an object after a look at its name. Without force, so that an object that comes between is not taken over.
@@ -364,6 +386,7 @@ pub fn disposition(outcomes: &[Outcome]) -> Option<Disposition> {
             | Done::Written
             | Done::Deleted
             | Done::Waiting { .. }
+            | Done::Held
             | Done::Blocked(_) => {}
         }
     }

@@ -2,10 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use crate::{
-    children::{Manifest, live::ReplicasOwner},
+    children::{
+        Hold, Manifest, by_kind,
+        live::{Health, ReplicasOwner},
+    },
     digest::digest,
     observe::{ApiState, ChildKey, Observation, World},
+    plan::Plan,
 };
 
 /// A child as it was after our last write.
@@ -33,6 +39,8 @@ pub struct Action {
     pub verb: Verb,
     /// Number of replicas to hand over to whoever scales from now on.
     pub hand_over: Option<i32>,
+    /// An object to write before the manifest, where the change is refused in one step.
+    pub stepping_stone: Option<Value>,
 }
 
 /// What to do about a child.
@@ -62,6 +70,8 @@ pub enum Verb {
         /// Why.
         reason: &'static str,
     },
+    /// It waits for the database.
+    Hold,
     /// The API of its kind is missing or closed to us.
     Block {
         /// Why.
@@ -92,6 +102,8 @@ pub fn converge(
             !wanted.contains(*key)
                 && observation.owner.as_deref() == Some(portal_uid)
                 && !observation.deleting
+                // Data goes with its portal or by its owner's own hand, never by an edit.
+                && by_kind(key.0).is_some_and(|child| child.kind().pruned)
         })
         .map(|(key, observation)| Action {
             key: key.clone(),
@@ -100,9 +112,35 @@ pub fn converge(
                 uid: observation.uid.clone(),
             },
             hand_over: None,
+            stepping_stone: None,
         });
     actions.extend(unwanted);
     actions
+}
+
+/// Decides about these children alone, and makes none that is not there.
+#[must_use]
+pub fn converge_some(
+    manifests: Vec<Manifest>,
+    world: &World,
+    memory: &Memory,
+    portal_uid: &str,
+) -> Vec<Action> {
+    manifests
+        .into_iter()
+        .map(|manifest| decide(manifest, world, memory, portal_uid))
+        .filter(|action| matches!(action.verb, Verb::Keep | Verb::Apply { .. }))
+        .collect()
+}
+
+/// Whether a child is written although the portal is suspended: a database that shall hibernate meanwhile.
+#[must_use]
+pub fn changes_when_suspended(manifest: &Manifest, plan: &Plan) -> bool {
+    manifest.kind.kind == "Cluster"
+        && plan
+            .database
+            .managed()
+            .is_some_and(|managed| managed.hibernates)
 }
 
 fn decide(manifest: Manifest, world: &World, memory: &Memory, portal_uid: &str) -> Action {
@@ -112,18 +150,41 @@ fn decide(manifest: Manifest, world: &World, memory: &Memory, portal_uid: &str) 
         (state @ (ApiState::Absent | ApiState::Blocked(_)), _) => Verb::Block {
             state: state.clone(),
         },
+        (ApiState::Synced, None) if manifest.held.is_some() => Verb::Hold,
         (ApiState::Synced, None) => Verb::Create,
         (ApiState::Synced, Some(observation)) => {
             known(&manifest, observation, memory.get(&key), portal_uid)
         }
     };
+    let verb = match verb {
+        Verb::Apply { .. } | Verb::Keep if manifest.held == Some(Hold::Entirely) => Verb::Hold,
+        verb => verb,
+    };
     let hand_over = hand_over(&manifest, observation, &verb);
+    let stepping_stone = observation.and_then(|live| stepping_stone(&manifest, &live.health));
     Action {
         key,
         manifest: Some(manifest),
         verb,
         hand_over,
+        stepping_stone,
     }
+}
+
+/// CloudNativePG refuses a new image together with new parameters where updates switch over. So everything but the image is
+/// written first.
+fn stepping_stone(manifest: &Manifest, live: &Health) -> Option<Value> {
+    let Health::Cluster(cluster) = live else {
+        return None;
+    };
+    let image = cluster.image.as_deref()?;
+    let wanted = &manifest.body["spec"]["imageName"];
+    if wanted.is_null() || wanted == image {
+        return None;
+    }
+    let mut body = manifest.body.clone();
+    body["spec"]["imageName"] = image.into();
+    Some(body)
 }
 
 fn known(
@@ -182,7 +243,11 @@ pub fn hand_over(
             (workload.replicas_owner != ReplicasOwner::Other)
                 .then_some(workload.replicas.max(initial))
         }
-        Verb::Delete { .. } | Verb::Refuse { .. } | Verb::Wait { .. } | Verb::Block { .. } => None,
+        Verb::Delete { .. }
+        | Verb::Refuse { .. }
+        | Verb::Wait { .. }
+        | Verb::Hold
+        | Verb::Block { .. } => None,
     }
 }
 
@@ -212,7 +277,14 @@ pub fn recall(
             // What was refused or waited for was never remembered.
             let observation = world
                 .child(manifest.kind.kind, &manifest.name)
-                .filter(|child| child.owner.as_deref() == Some(portal_uid) && !child.deleting)?;
+                .filter(|child| {
+                    let ours = if manifest.retained {
+                        child.owner.is_none()
+                    } else {
+                        child.owner.as_deref() == Some(portal_uid)
+                    };
+                    ours && !child.deleting
+                })?;
             let applied = Applied {
                 uid: observation.uid.clone(),
                 digest: manifest.digest,

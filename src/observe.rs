@@ -8,9 +8,14 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::{
-    children::live::{Health, Workload},
+    children::live::{ClusterState, Health, Workload},
     digest::digest_u64,
-    plan::identity::MANAGER,
+    foreign::cloudnative_pg::HEALTHY,
+    plan::{
+        DatabaseFacts,
+        database::{Managed, POOLER_COMPONENT},
+        identity::MANAGER,
+    },
 };
 
 /// A child as the cluster last showed it.
@@ -142,6 +147,21 @@ pub enum PodTrouble {
     Failed(Box<str>),
 }
 
+/// A volume of the database of a portal, which is a `PersistentVolumeClaim`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Name.
+    pub name: Box<str>,
+    /// What CloudNativePG has it for: `PG_DATA` or `PG_WAL`.
+    pub role: Box<str>,
+    /// Size that is asked for.
+    pub requested: Box<str>,
+    /// Size that it has; empty: it is not bound.
+    pub capacity: Box<str>,
+    /// StorageClass.
+    pub class: Box<str>,
+}
+
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -176,6 +196,8 @@ pub struct World {
     pub children: BTreeMap<ChildKey, Arc<Observation>>,
     /// Pods of the portal.
     pub pods: Vec<Arc<Pod>>,
+    /// Volumes of the portal's database.
+    pub volumes: Vec<Arc<Volume>>,
     /// Nodes by name; `None` without permission.
     pub nodes: Option<Arc<BTreeMap<Box<str>, Node>>>,
     /// Pod security level that the namespace enforces; `None` without permission.
@@ -199,6 +221,54 @@ impl World {
     #[must_use]
     pub fn child(&self, kind: &'static str, name: &str) -> Option<&Observation> {
         self.children.get(&(kind, name.to_owned())).map(Arc::as_ref)
+    }
+
+    /// The state of a database cluster.
+    #[must_use]
+    pub fn cluster(&self, name: &str) -> Option<&ClusterState> {
+        match &self.child("Cluster", name)?.health {
+            Health::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// Pods of a pooler that serve. Its status counts pods that exist, so it is asked only where none can be seen.
+    #[must_use]
+    pub fn pooler_ready(&self, name: &str) -> i32 {
+        let Some(Health::Pooler {
+            instances, phase, ..
+        }) = self.child("Pooler", name).map(|child| &child.health)
+        else {
+            return 0;
+        };
+        let (mut seen, mut ready) = (0, 0);
+        for pod in self.pods_of(POOLER_COMPONENT) {
+            seen += 1;
+            ready += i32::from(pod.ready);
+        }
+        match (seen, phase.as_str()) {
+            (0, "active") => *instances,
+            _ => ready,
+        }
+    }
+
+    /// What the plan must know of a database cluster: whether it accepts connections, through its pooler if it has one.
+    #[must_use]
+    pub fn database_facts(&self, managed: &Managed) -> DatabaseFacts {
+        let Some(cluster) = self.cluster(&managed.name) else {
+            return DatabaseFacts::default();
+        };
+        // The role that PgBouncer logs in with was there only when all instances were: until then every connection fails.
+        let pooled = managed
+            .pooler
+            .as_ref()
+            .is_none_or(|pooler| cluster.phase == HEALTHY && self.pooler_ready(&pooler.name) > 0);
+        DatabaseFacts {
+            usable: pooled && cluster.ready > 0 && !cluster.primary.is_empty(),
+            secret_version: cluster.secret_version,
+            storage: cluster.storage.clone(),
+            wal_storage: cluster.wal_storage.clone(),
+        }
     }
 
     /// The Deployment of a component.

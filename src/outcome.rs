@@ -33,6 +33,8 @@ pub enum Done {
         /// For what.
         reason: String,
     },
+    /// It waits for the database.
+    Held,
     /// The API of its kind is missing or closed to us.
     Blocked(ApiState),
     /// A request failed.

@@ -169,6 +169,21 @@ pub async fn publish_events(
     }
 }
 
+/// What is told when a portal is gone and its database is not.
+#[must_use]
+pub fn retained(clusters: &[String]) -> Option<Event> {
+    let names = clusters.join(", Cluster ");
+    (!clusters.is_empty()).then(|| Event {
+        type_: EventType::Normal,
+        reason: "DatabaseRetained".into(),
+        note: Some(format!(
+            "Cluster {names} stays with its volumes and Secrets, as database.reclaimPolicy says; a portal of the same name takes it back, and kubectl delete cluster removes it with all data"
+        )),
+        action: "Deleting".into(),
+        secondary: None,
+    })
+}
+
 /// The moment from which a progress write is due.
 #[must_use]
 pub fn progress_due(last_write: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {

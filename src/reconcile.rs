@@ -50,6 +50,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Delays of portals whose requests fail.
     pub backoff: PortalBackoff,
+    /// Namespace in which the operator of CloudNativePG runs.
+    pub cloudnative_pg_namespace: String,
     /// The wall clock.
     pub clock: fn() -> Timestamp,
     /// What was last done for each portal.
@@ -90,6 +92,32 @@ impl Context {
             .as_ref()
             .is_ok_and(|portal| portal.status.as_ref() == Some(published));
         !(same_spec && same_status)
+    }
+
+    /// Tells what stays of a portal that is gone.
+    pub fn farewell(
+        self: &Arc<Self>,
+        key: &PortalKey,
+        metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    ) {
+        let clusters: Vec<String> = self
+            .index
+            .world(key)
+            .children
+            .iter()
+            .filter(|((kind, _), child)| {
+                *kind == "Cluster" && child.owner.is_none() && child.owned != 0
+            })
+            .map(|((_, name), _)| name.clone())
+            .collect();
+        let Some(event) = publish::retained(&clusters) else {
+            return;
+        };
+        let reference = publish::portal_reference(metadata);
+        let context = self.clone();
+        tokio::spawn(async move {
+            publish::publish_events(&context.recorder, &reference, vec![event]).await;
+        });
     }
 
     /// Forgets a portal that is gone.
@@ -174,7 +202,7 @@ async fn run(
 ) -> Pass {
     let before = portal.status.clone().unwrap_or_default();
     let world = context.index.world(key);
-    let (assessed, outcomes) = match resolve(portal, &world) {
+    let (assessed, outcomes) = match resolve(portal, &world, &context.cloudnative_pg_namespace) {
         Err(problems) => (
             assess::invalid(portal, &problems, (context.clock)()),
             Vec::new(),
@@ -207,7 +235,11 @@ async fn run(
 }
 
 /// The plan for a portal in the world as it is.
-fn resolve(portal: &PortalPlatform, world: &World) -> Result<Plan, Vec<SpecProblem>> {
+fn resolve(
+    portal: &PortalPlatform,
+    world: &World,
+    cloudnative_pg_namespace: &str,
+) -> Result<Plan, Vec<SpecProblem>> {
     let status = portal.status.clone().unwrap_or_default();
     // Which components have started is asked of a first plan, which names their objects.
     let first = plan::plan(portal, &Facts::default())?;
@@ -215,6 +247,12 @@ fn resolve(portal: &PortalPlatform, world: &World) -> Result<Plan, Vec<SpecProbl
         portal,
         &Facts {
             started: assess::started(&status, &first, world),
+            cloudnative_pg_namespace: cloudnative_pg_namespace.to_owned(),
+            database: first
+                .database
+                .managed()
+                .map(|managed| world.database_facts(managed))
+                .unwrap_or_default(),
             session_persistence: world.session_persistence,
             reload: world.reload.clone(),
         },
@@ -228,10 +266,7 @@ async fn converge(
     context: &Context,
     memory: &mut PortalMemory,
 ) -> Vec<Outcome> {
-    if plan.suspended {
-        return Vec::new();
-    }
-    let manifests = children::manifests(plan);
+    let mut manifests = children::manifests(plan);
     if memory.applied.is_empty() {
         let digest = portal
             .status
@@ -240,10 +275,16 @@ async fn converge(
         memory.applied = converge::recall(&manifests, world, &plan.identity.uid, digest);
     }
     let portal_uid = plan.identity.uid.as_str();
-    let actions = converge::converge(manifests, world, &memory.applied, portal_uid);
-    let wanted: std::collections::BTreeSet<_> =
-        actions.iter().map(|action| action.key.clone()).collect();
-    memory.applied.retain(|key, _| wanted.contains(key));
+    let actions = if plan.suspended {
+        manifests.retain(|manifest| converge::changes_when_suspended(manifest, plan));
+        converge::converge_some(manifests, world, &memory.applied, portal_uid)
+    } else {
+        let actions = converge::converge(manifests, world, &memory.applied, portal_uid);
+        let wanted: std::collections::BTreeSet<_> =
+            actions.iter().map(|action| action.key.clone()).collect();
+        memory.applied.retain(|key, _| wanted.contains(key));
+        actions
+    };
     let writer = Writer {
         client: &context.client,
         index: &context.index,

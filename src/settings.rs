@@ -100,6 +100,14 @@ pub struct RunSettings {
     )]
     pub nodes: bool,
 
+    /// Namespace in which the operator of CloudNativePG runs, for network rules
+    #[arg(
+        long,
+        env = "PORTAL_OPERATOR_CLOUDNATIVE_PG_NAMESPACE",
+        default_value = "cnpg-system"
+    )]
+    pub cloudnative_pg_namespace: String,
+
     /// Whether to roll pods when a Secret or ConfigMap labelled portalplatform.dev/reload=true changes
     #[arg(
         long,
@@ -161,7 +169,11 @@ pub struct RenderSettings {
     pub file: PathBuf,
 
     /// Optional APIs to assume, separated by commas; `none` for none
-    #[arg(long, value_delimiter = ',', default_value = "gateway,cert-manager")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "gateway,cert-manager,cloudnative-pg"
+    )]
     pub capabilities: Vec<CapabilityName>,
 
     /// Namespace of portals that name none
@@ -194,6 +206,8 @@ pub enum CapabilityName {
     GatewayExperimental,
     /// cert-manager
     CertManager,
+    /// `CloudNativePG`
+    CloudnativePg,
     /// None
     None,
 }

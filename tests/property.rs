@@ -25,6 +25,9 @@ fn text(schema: &Value) -> BoxedStrategy<Value> {
     let samples: &[&str] = match schema["pattern"].as_str() {
         Some(r"^[a-z]([-a-z0-9]*[a-z0-9])?$") => &["a", "b-c", "portal", "x".repeat(20).leak()],
         Some(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$") => &["a", "b-c", "0"],
+        Some(r"^\S+:[0-9][^\s/]*$") => &["p:17", "a:b/c:18.1"],
+        Some(r"^[A-Za-z0-9]([-A-Za-z0-9.:]*[A-Za-z0-9])?$") => &["h.test", "10.0.0.1", "::1", "0"],
+        Some(r"^[A-Za-z_][A-Za-z0-9_$-]*$") => &["a", "_$-"],
         Some(pattern) if pattern.starts_with(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.") => {
             &["h.test", "0"]
         }

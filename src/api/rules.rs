@@ -3,7 +3,10 @@
 //! Each rule names the field at fault and the remedy. Rules about the value of one field (length, range, pattern) stand at the
 //! field in `spec.rs`; here are those that look at more than one.
 
+mod transitions;
+
 use serde_json::{Value, json};
+pub use transitions::TRANSITIONS;
 
 /// A CEL rule of the CRD.
 pub struct Rule {
@@ -81,6 +84,54 @@ pub const RULES: &[Rule] = &[
         field: ".placement.capacity",
     },
     Rule {
+        at: "spec",
+        rule: "!has(self.preset) || self.preset != 'Backstage' || !has(self.database) || !has(self.database.managed) || !has(self.database.managed.pooler) || !has(self.database.managed.pooler.mode) || self.database.managed.pooler.mode != 'Transaction'",
+        message: "pooler.mode Transaction makes the first start of Backstage fail; use Session or None",
+        field: ".database",
+    },
+    Rule {
+        at: "spec.database",
+        rule: "!has(self.managed) || !has(self.mode) || self.mode == 'Managed'",
+        message: "managed is only used in mode Managed; remove it or change mode",
+        field: ".managed",
+    },
+    Rule {
+        at: "spec.database",
+        rule: "has(self.external) == (has(self.mode) && self.mode == 'External')",
+        message: "external is needed in mode External, and only used there",
+        field: ".external",
+    },
+    Rule {
+        at: "spec.database",
+        rule: "!has(self.reclaimPolicy) || !has(self.mode) || self.mode == 'Managed'",
+        message: "reclaimPolicy is only used in mode Managed; remove it or change mode",
+        field: ".reclaimPolicy",
+    },
+    Rule {
+        at: "spec.database.managed",
+        rule: "!has(self.imageName) || (!has(self.version) && !has(self.imageCatalogRef))",
+        message: "the tag of imageName says the version; remove version and imageCatalogRef, or imageName",
+        field: ".imageName",
+    },
+    Rule {
+        at: "spec.database.managed",
+        rule: "!has(self.instances) || self.instances > 1 || !has(self.synchronous) || !has(self.synchronous.mode) || self.synchronous.mode == 'None'",
+        message: "a single instance has no standby to wait for; raise instances, or set synchronous.mode: None",
+        field: ".synchronous",
+    },
+    Rule {
+        at: "spec.database.managed.pooler",
+        rule: "!has(self.mode) || self.mode != 'None' || (!has(self.instances) && !has(self.poolSize) && !has(self.imageName))",
+        message: "mode None has no pooler; remove instances, poolSize and imageName",
+        field: ".mode",
+    },
+    Rule {
+        at: "spec.database.external.tls",
+        rule: "!has(self.caSecretRef) || !has(self.mode) || self.mode == 'VerifyFull'",
+        message: "caSecretRef is only used in mode VerifyFull; remove it or change mode",
+        field: ".caSecretRef",
+    },
+    Rule {
         at: "spec.components[].scaling",
         rule: "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
         message: "minReplicas must not be above maxReplicas",
@@ -124,8 +175,8 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         at: "spec.config.files[]",
-        rule: "!(self.mountPath in ['/etc/portal', '/tmp']) && !self.mountPath.startsWith('/etc/portal/')",
-        message: "/etc/portal and /tmp are used by the operator; choose another folder",
+        rule: "!(self.mountPath in ['/etc/portal', '/etc/portal-database', '/tmp']) && !self.mountPath.startsWith('/etc/portal/')",
+        message: "/etc/portal, /etc/portal-database and /tmp are used by the operator; choose another folder",
         field: ".mountPath",
     },
     Rule {
@@ -213,7 +264,7 @@ pub const RULES: &[Rule] = &[
 /// # Panics
 /// If a rule is rooted where the schema has no such property: a mistake in the table, found by every test.
 pub fn inject(schema: &mut Value) {
-    for rule in RULES {
+    for rule in RULES.iter().chain(TRANSITIONS) {
         let target = locate(schema, rule.at);
         let mut entry = json!({"rule": rule.rule, "message": rule.message});
         if !rule.field.is_empty() {

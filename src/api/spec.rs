@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    database::Database,
     status::PortalPlatformStatus,
     values::{DurationText, Quantity},
 };
@@ -125,6 +126,10 @@ pub struct PortalPlatformSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Config>,
 
+    /// The PostgreSQL database that the components connect to. Without it, one is made by CloudNativePG as the profile says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
+
     /// How the portal is reached from outside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
@@ -190,6 +195,15 @@ pub enum Size {
     Large,
 }
 
+/// Whether a component uses the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "described where the field is")]
+pub enum DatabaseUse {
+    #[default]
+    Connect,
+    None,
+}
+
 /// A reference to an object in the namespace of the portal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -235,6 +249,11 @@ pub struct Component {
     /// Default: `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical: Option<bool>,
+
+    /// `Connect`: the component gets the address and the credentials of the database. `None`: it gets neither, and network
+    /// rules keep it away; for front ends. Default: `Connect`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseUse>,
 
     /// Replaces the entrypoint of the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -38,7 +38,7 @@ pub struct PortalPlatformStatus {
 
     /// State of the portal. `Ready`: it serves traffic as the spec says. `Reconciling`, `Stalled`: present only while work is
     /// under way, or cannot go on without you. `Available`: every critical component has its least number of pods.
-    /// `Exposed`: the route is accepted. `PolicyCompliant`: every required policy holds.
+    /// `DatabaseReady`: the database is as the spec says. `Exposed`: the route is accepted. `PolicyCompliant`: every required policy holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -52,6 +52,10 @@ pub struct PortalPlatformStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub components: Vec<ComponentStatus>,
+
+    /// The managed database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseStatus>,
 
     /// Objects of others that have the name of an object this portal needs. They are left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -113,6 +117,7 @@ pub enum ConditionType {
     Reconciling,
     Stalled,
     Available,
+    DatabaseReady,
     Exposed,
     PolicyCompliant,
 }
@@ -193,6 +198,7 @@ pub enum PolicyName {
     TransportSecure,
     PodSecurity,
     ImagePinned,
+    ConnectionBudget,
 }
 
 impl PolicyName {
@@ -208,6 +214,7 @@ impl PolicyName {
             Self::TransportSecure => "TransportSecure",
             Self::PodSecurity => "PodSecurity",
             Self::ImagePinned => "ImagePinned",
+            Self::ConnectionBudget => "ConnectionBudget",
         }
     }
 }
@@ -262,6 +269,25 @@ pub struct ComponentStatus {
     pub started: bool,
 }
 
+/// The managed database, as CloudNativePG reports it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseStatus {
+    /// What CloudNativePG is doing, in its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+
+    /// Instance that takes writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+
+    /// Instances wanted.
+    pub instances: i32,
+
+    /// Instances ready.
+    pub ready: i32,
+}
+
 /// A foreign object in the way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -284,8 +310,17 @@ pub struct Integrations {
     #[serde(rename = "gatewayAPI")]
     pub gateway_api: Presence,
 
+    /// CloudNativePG (`Cluster`, `Pooler`).
+    #[serde(rename = "cloudnativePG", default = "absent")]
+    pub cloudnative_pg: Presence,
+
     /// cert-manager (`Certificate`).
     pub cert_manager: Presence,
+}
+
+/// For a status that an older release wrote.
+const fn absent() -> Presence {
+    Presence::Absent
 }
 
 /// Whether an optional API is installed.

@@ -1,5 +1,7 @@
 //! From the plan, the world and what was done to the whole status. Pure: the time comes in as an argument.
 
+mod database;
+mod pods;
 pub mod policies;
 pub mod problems;
 pub mod ready;
@@ -65,9 +67,11 @@ pub fn assess(
         conditions: stamp(conditions, &previous.conditions, portal, now),
         policies,
         components,
+        database: database::status(plan, world),
         conflicts: conflicts(outcomes),
         integrations: Some(Integrations {
             gateway_api: (*world.api("HTTPRoute") != ApiState::Absent).into(),
+            cloudnative_pg: (*world.api("Cluster") != ApiState::Absent).into(),
             cert_manager: (*world.api("Certificate") != ApiState::Absent).into(),
         }),
     };

@@ -1,10 +1,11 @@
 //! Everything that keeps a portal from being as its spec says, each as one sentence: the object, the cause, the next step.
 
+use super::pods::{Words, of_pod};
 use crate::{
     api::spec::{SpreadMode, TaintEffect, TolerationOperator},
     children::live::LiveCondition,
     error::Disposition,
-    observe::{ApiState, Node, Pod, PodTrouble, World},
+    observe::{ApiState, Node, World},
     outcome::{Done, Outcome},
     plan::{Component, Plan, Replicas, Route, TlsSource},
 };
@@ -31,6 +32,8 @@ pub struct Problem {
     pub message: String,
     /// Whether it is about how the portal is reached.
     pub exposure: bool,
+    /// Whether it is about the database.
+    pub database: bool,
 }
 
 /// Every problem of a portal, the most pressing first.
@@ -38,19 +41,28 @@ pub struct Problem {
 pub fn problems(plan: &Plan, world: &World, outcomes: &[Outcome]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = outcomes.iter().filter_map(of_outcome).collect();
     for component in &plan.components {
-        problems.extend(of_component(component, world, plan.suspended));
+        let held = outcomes.iter().any(|outcome| {
+            outcome.result == Done::Held
+                && outcome.key == ("Deployment", component.object_name.clone())
+        });
+        // What holds a Deployment is told of the database.
+        if !held || world.workload(&component.object_name).is_some() {
+            problems.extend(of_component(component, world, plan.suspended));
+        }
     }
+    problems.extend(super::database::problems(plan, world, outcomes));
     problems.extend(super::ready::exposure_problem(plan, world, outcomes));
     problems.sort();
     problems
 }
 
-fn problem(severity: Severity, reason: &'static str, message: String) -> Problem {
+pub(super) fn problem(severity: Severity, reason: &'static str, message: String) -> Problem {
     Problem {
         severity,
         reason,
         message,
         exposure: false,
+        database: false,
     }
 }
 
@@ -58,7 +70,11 @@ fn of_outcome(outcome: &Outcome) -> Option<Problem> {
     let (kind, name) = &outcome.key;
     let object = format!("{kind} {name}");
     let found = match &outcome.result {
-        Done::Kept | Done::Written | Done::Deleted | Done::Blocked(ApiState::Synced) => {
+        Done::Kept
+        | Done::Written
+        | Done::Deleted
+        | Done::Held
+        | Done::Blocked(ApiState::Synced) => {
             return None;
         }
         Done::Refused { manager } => problem(
@@ -106,6 +122,7 @@ fn of_outcome(outcome: &Outcome) -> Option<Problem> {
     };
     Some(Problem {
         exposure: matches!(*kind, "Ingress" | "HTTPRoute" | "Certificate"),
+        database: matches!(*kind, "Cluster" | "Pooler"),
         ..found
     })
 }
@@ -114,6 +131,9 @@ fn how_to_get(kind: &str) -> &'static str {
     match kind {
         "HTTPRoute" => {
             "Gateway API is not installed; install its CRDs, or remove exposure.gatewayRef to use an Ingress"
+        }
+        "Cluster" | "Pooler" => {
+            "CloudNativePG is not installed; install it, or set database.mode to External or None (it cannot be changed later)"
         }
         "Certificate" => {
             "cert-manager is not installed; install it, or set exposure.tls.mode to Secret, Gateway or None"
@@ -174,7 +194,7 @@ fn of_component(component: &Component, world: &World, suspended: bool) -> Vec<Pr
     let troubled = world
         .pods_of(&component.name)
         .filter_map(|pod| Some((pod, pod.trouble.as_ref()?)))
-        .map(|(pod, trouble)| of_pod(component, &counts, pod, trouble))
+        .map(|(pod, trouble)| of_pod(&Words::of_component(component), &counts, pod, trouble))
         .min();
     problems.extend(troubled);
     if let Some(progress) = LiveCondition::find(&workload.conditions, "Progressing")
@@ -225,120 +245,6 @@ fn refused_pods(counts: &str, message: &str) -> Problem {
         reason,
         format!("{counts}; pods are refused: {message}; {advice}"),
     )
-}
-
-fn of_pod(component: &Component, counts: &str, pod: &Pod, trouble: &PodTrouble) -> Problem {
-    let name = &pod.name;
-    let field = format!("spec.components[{}]", component.name);
-    let (severity, reason, text) = match trouble {
-        PodTrouble::Unschedulable(message) => (
-            Severity::Broken,
-            "Unschedulable",
-            format!("no node takes it: {message}; {}", schedule_advice(message)),
-        ),
-        PodTrouble::Waiting { reason, message } => waiting(component, &field, reason, message),
-        PodTrouble::Crashing {
-            reason, restarts, ..
-        } if &**reason == "OOMKilled" => (
-            Severity::Broken,
-            "OutOfMemory",
-            format!(
-                "OOMKilled {restarts} times: it needs more than its memory limit; raise {field}.resources.limits.memory or size"
-            ),
-        ),
-        PodTrouble::Crashing {
-            exit_code,
-            restarts,
-            ..
-        } => (
-            Severity::Broken,
-            "CrashLooping",
-            format!(
-                "ended with exit code {exit_code} and was restarted {restarts} times; look at kubectl logs {name} --previous"
-            ),
-        ),
-        PodTrouble::Starting => (
-            Severity::Progressing,
-            "Starting",
-            format!(
-                "starting; {} has not answered well yet (up to {} s are allowed)",
-                component.probes.readiness, component.probes.startup_seconds
-            ),
-        ),
-        PodTrouble::NotReady => (
-            Severity::Broken,
-            "ProbeFailing",
-            format!(
-                "its readiness check {} on port {} fails; look at kubectl describe pod {name}, or correct {field}.probes.readiness.path",
-                component.probes.readiness, component.port
-            ),
-        ),
-        PodTrouble::Failed(message) => (
-            Severity::Broken,
-            "PodFailed",
-            format!("ended for good: {message}; it is replaced"),
-        ),
-    };
-    problem(severity, reason, format!("{counts}; {name}: {text}"))
-}
-
-fn waiting(
-    component: &Component,
-    field: &str,
-    reason: &str,
-    message: &str,
-) -> (Severity, &'static str, String) {
-    let cause = if message.is_empty() {
-        reason.to_owned()
-    } else {
-        format!("{reason}: {message}")
-    };
-    match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => (
-            Severity::Broken,
-            "ImagePullFailed",
-            format!(
-                "{cause}; check {}, or add spec.imagePullSecrets",
-                component.image_field
-            ),
-        ),
-        "CreateContainerConfigError" => (
-            Severity::Broken,
-            "ConfigurationMissing",
-            format!("{cause}; {}", config_advice(field, message)),
-        ),
-        _ => (
-            Severity::Broken,
-            "ContainerNotStarted",
-            format!("{cause}; look at kubectl describe pod"),
-        ),
-    }
-}
-
-fn config_advice(field: &str, message: &str) -> String {
-    if message.contains("runAsNonRoot") || message.contains("non-numeric user") {
-        "the image must run as a numeric user other than root; set USER to a number in its Dockerfile".into()
-    } else if message.contains("couldn't find key") {
-        format!("add the key to the Secret or ConfigMap, or correct {field}.env")
-    } else {
-        format!(
-            "create the Secret or ConfigMap in this namespace, or correct {field}.env and envFrom"
-        )
-    }
-}
-
-fn schedule_advice(message: &str) -> &'static str {
-    if message.contains("Insufficient") {
-        "add nodes, or lower size or resources.requests"
-    } else if message.contains("anti-affinity") {
-        "add nodes, or set placement.spread.nodes: Preferred"
-    } else if message.contains("topology spread") {
-        "add nodes in the zones that lack them, or set placement.spread.zones: Preferred"
-    } else if message.contains("taint") {
-        "add placement.tolerations, or nodes without the taint"
-    } else {
-        "check placement.nodeSelector, or add nodes"
-    }
 }
 
 /// Whether there are fewer nodes than the spread over nodes demands, told before a pod is left over.

@@ -68,6 +68,7 @@ pub(super) fn conditions(
         }
     }
     drafts.push(available(plan, world));
+    drafts.extend(super::database::condition(plan, world, problems));
     drafts.push(exposed(plan, world, problems));
     drafts.push(compliant(policies));
     drafts
@@ -272,6 +273,7 @@ pub(super) fn exposure_problem(
         reason,
         message,
         exposure: true,
+        database: false,
     })
 }
 

@@ -1,6 +1,6 @@
 //! One Deployment a component: restricted pods, spread, probed, replaced one at a time without a gap.
 
-mod placement;
+pub(super) mod placement;
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,10 @@ use k8s_openapi::{
         apps::v1::{DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
             Capabilities, ConfigMapEnvSource, ConfigMapVolumeSource, Container, ContainerPort,
-            EmptyDirVolumeSource, EnvFromSource, HTTPGetAction, Lifecycle, LifecycleHandler,
-            LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-            SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount,
+            EmptyDirVolumeSource, EnvFromSource, HTTPGetAction, KeyToPath, Lifecycle,
+            LifecycleHandler, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec,
+            Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, Volume,
+            VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -22,12 +23,15 @@ use k8s_openapi::{
 use serde_json::json;
 
 use super::{
-    Child, Kind, Manifest,
+    Child, Hold, Kind, Manifest,
     live::{Health, Live, ReplicasOwner, Workload},
     service::PORT_NAME,
 };
 use crate::plan::{
-    Component, Plan, Replicas, config::CONFIG_FOLDER, identity::MANAGER, preset::Probes,
+    Component, Plan, Replicas,
+    config::{CONFIG_FOLDER, DATABASE_AUTHORITY, DATABASE_FOLDER},
+    identity::MANAGER,
+    preset::Probes,
 };
 
 /// Pod annotation whose change rolls the pods.
@@ -68,6 +72,7 @@ impl Child for DeploymentChild {
                         Some(component.replicas.minimum())
                     }
                 };
+                manifest.held = component.database.as_ref().and_then(|_| held(plan));
                 manifest
             })
             .collect()
@@ -85,6 +90,19 @@ impl Child for DeploymentChild {
             available: status.available_replicas.unwrap_or(0),
             conditions: status.conditions.clone(),
         }))
+    }
+}
+
+/// A first start needs the database, and the version of its Secret is part of the pods: without it a Deployment that exists
+/// would be rolled for nothing.
+fn held(plan: &Plan) -> Option<Hold> {
+    let managed = plan.database.managed()?;
+    if managed.secret_version.is_none() {
+        Some(Hold::Entirely)
+    } else if !managed.usable {
+        Some(Hold::Creation)
+    } else {
+        None
     }
 }
 
@@ -122,7 +140,7 @@ fn spec(plan: &Plan, component: &Component) -> DeploymentSpec {
                 labels: Some(plan.identity.component_labels(&component.name)),
                 annotations: Some(BTreeMap::from([(
                     CONFIG_ANNOTATION.into(),
-                    component.config_digest(plan.app_config.as_deref()),
+                    component.config_digest(plan),
                 )])),
                 ..ObjectMeta::default()
             }),
@@ -176,7 +194,7 @@ fn pod(plan: &Plan, component: &Component) -> PodSpec {
         topology_spread_constraints: placement::spread(plan, component),
         node_selector: (!placement.node_selector.is_empty())
             .then(|| placement.node_selector.clone()),
-        tolerations: placement::tolerations(component),
+        tolerations: placement::tolerations(&placement.tolerations),
         priority_class_name: placement.priority_class_name.clone(),
         containers: vec![container(plan, component)],
         volumes: Some(volumes(plan, component)),
@@ -291,6 +309,26 @@ fn volumes(plan: &Plan, component: &Component) -> Vec<Volume> {
             ..Volume::default()
         });
     }
+    if let Some((secret, key)) = component
+        .database
+        .as_ref()
+        .and_then(|connection| connection.authority.clone())
+    {
+        volumes.push(Volume {
+            name: "database-ca".into(),
+            // Only the certificate: the Secret may hold the authority's key, too.
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(secret),
+                items: Some(vec![KeyToPath {
+                    key,
+                    path: DATABASE_AUTHORITY.into(),
+                    mode: None,
+                }]),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        });
+    }
     volumes.extend(component.files.iter().enumerate().map(|(index, file)| {
         Volume {
             name: format!("files-{index}"),
@@ -321,6 +359,13 @@ fn mounts(plan: &Plan, component: &Component) -> Vec<VolumeMount> {
     let mut mounts = vec![mount("tmp".into(), "/tmp", false)];
     if plan.app_config.is_some() {
         mounts.push(mount("config".into(), CONFIG_FOLDER, true));
+    }
+    let authority = component
+        .database
+        .as_ref()
+        .and_then(|connection| connection.authority.as_ref());
+    if authority.is_some() {
+        mounts.push(mount("database-ca".into(), DATABASE_FOLDER, true));
     }
     mounts.extend(
         component

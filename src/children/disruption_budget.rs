@@ -1,6 +1,8 @@
 //! One `PodDisruptionBudget` for each component of at least two pods: of n pods, n - 1 stay up during a drain, and a pod that
 //! is not healthy never blocks one.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::policy::v1::PodDisruptionBudgetSpec,
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
@@ -11,7 +13,10 @@ use super::{
     Child, Kind, Manifest,
     live::{Health, Live},
 };
-use crate::plan::Plan;
+use crate::{
+    foreign::cloudnative_pg::POOLER_LABEL,
+    plan::{Plan, database::POOLER_COMPONENT},
+};
 
 pub(super) struct DisruptionBudgetChild;
 
@@ -31,22 +36,31 @@ impl Child for DisruptionBudgetChild {
     }
 
     fn manifests(&self, plan: &Plan) -> Vec<Manifest> {
-        plan.components
+        let components = plan
+            .components
             .iter()
             .filter(|component| component.disruption_budget)
             .map(|component| {
-                let spec = PodDisruptionBudgetSpec {
-                    max_unavailable: Some(IntOrString::Int(1)),
-                    selector: Some(LabelSelector {
-                        match_labels: Some(plan.identity.selector(Some(&component.name))),
-                        ..LabelSelector::default()
-                    }),
-                    unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
-                    ..PodDisruptionBudgetSpec::default()
-                };
+                let spec = spec(plan.identity.selector(Some(&component.name)));
                 Manifest::of_component(&KIND, plan, component, &json!({"spec": spec}))
-            })
-            .collect()
+            });
+        // CloudNativePG makes budgets for its instances, but none for its poolers.
+        let pooler = plan
+            .database
+            .managed()
+            .and_then(|managed| managed.pooler.as_ref())
+            .filter(|pooler| pooler.instances > 1)
+            .map(|pooler| {
+                let pods = BTreeMap::from([(POOLER_LABEL.to_owned(), pooler.name.clone())]);
+                Manifest::of_database(
+                    &KIND,
+                    plan,
+                    POOLER_COMPONENT,
+                    pooler.name.clone(),
+                    &json!({"spec": spec(pods)}),
+                )
+            });
+        components.chain(pooler).collect()
     }
 
     fn health(&self, live: &Live) -> Health {
@@ -58,5 +72,17 @@ impl Child for DisruptionBudgetChild {
             desired: status.desired_healthy.unwrap_or(0),
             expected: status.expected_pods.unwrap_or(0),
         }
+    }
+}
+
+fn spec(pods: BTreeMap<String, String>) -> PodDisruptionBudgetSpec {
+    PodDisruptionBudgetSpec {
+        max_unavailable: Some(IntOrString::Int(1)),
+        selector: Some(LabelSelector {
+            match_labels: Some(pods),
+            ..LabelSelector::default()
+        }),
+        unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
+        ..PodDisruptionBudgetSpec::default()
     }
 }

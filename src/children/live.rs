@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, api::ApiResource, core::DynamicResourceScope};
 use serde::Deserialize;
 
+use crate::api::values::Quantity;
+
 /// An object of which only some fields of spec and status are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(bound = "Spec: Deserialize<'de> + Default, Status: Deserialize<'de> + Default")]
@@ -26,10 +28,26 @@ pub type Live = Thin<LiveSpec, LiveStatus>;
 
 /// The part of a spec that others may set.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct LiveSpec {
     /// Number of pods of a Deployment.
     pub replicas: Option<i32>,
+    /// Number of instances of a Cluster or Pooler.
+    pub instances: Option<i32>,
+    /// Image of a Cluster.
+    pub image_name: Option<String>,
+    /// Data volumes of a Cluster.
+    pub storage: Option<LiveStorage>,
+    /// Volumes for the write-ahead log of a Cluster.
+    pub wal_storage: Option<LiveStorage>,
+}
+
+/// Volumes of a Cluster.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LiveStorage {
+    /// Their size.
+    pub size: Option<Quantity>,
 }
 
 /// The state of an object, over all kinds.
@@ -52,6 +70,21 @@ pub struct LiveStatus {
     pub parents: Vec<LiveParent>,
     pub load_balancer: Option<LiveLoadBalancer>,
     pub not_after: Option<String>,
+    pub phase: String,
+    pub phase_reason: String,
+    pub instances: Option<i32>,
+    pub ready_instances: Option<i32>,
+    pub current_primary: String,
+    pub target_primary: String,
+    pub secrets_resource_version: LiveSecretVersions,
+}
+
+/// Versions of the Secrets of a Cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names are those of CloudNativePG")]
+pub struct LiveSecretVersions {
+    pub application_secret_version: String,
 }
 
 /// A condition as every kind writes it.
@@ -117,6 +150,46 @@ pub enum Health {
         not_after: Option<String>,
         conditions: Vec<LiveCondition>,
     },
+    /// A Cluster of CloudNativePG.
+    Cluster(Box<ClusterState>),
+    /// A Pooler of CloudNativePG.
+    Pooler {
+        wanted: i32,
+        instances: i32,
+        phase: String,
+        phase_reason: String,
+    },
+}
+
+/// The state of a database cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterState {
+    /// What CloudNativePG is doing.
+    pub phase: String,
+    /// Its words on it.
+    pub phase_reason: String,
+    /// Instance that takes writes.
+    pub primary: String,
+    /// Instance that shall take them; another than `primary` during a failover.
+    pub target_primary: String,
+    /// Instances that exist.
+    pub instances: i32,
+    /// Instances that are ready.
+    pub ready: i32,
+    /// Instances that its spec asks for.
+    pub wanted: i32,
+    /// Image that its spec asks for.
+    pub image: Option<String>,
+    /// Size of the data volumes that its spec asks for.
+    pub storage: Option<Quantity>,
+    /// Size of the volumes for the write-ahead log that its spec asks for.
+    pub wal_storage: Option<Quantity>,
+    /// Instances whose PostgreSQL somebody stopped, as the annotation names them.
+    pub fenced: Option<String>,
+    /// Digest of the version of the Secret with the application's password.
+    pub secret_version: Option<u64>,
+    /// Conditions.
+    pub conditions: Vec<LiveCondition>,
 }
 
 /// The state of a Deployment.

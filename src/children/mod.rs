@@ -5,6 +5,7 @@
 
 mod autoscaler;
 mod certificate;
+mod cluster;
 mod config_map;
 mod deployment;
 mod disruption_budget;
@@ -12,6 +13,7 @@ mod http_route;
 mod ingress;
 pub mod live;
 mod network_policy;
+mod pooler;
 mod service;
 mod service_account;
 
@@ -28,11 +30,13 @@ use crate::{
 };
 
 /// Every child kind.
-pub const REGISTRY: [&dyn Child; 10] = [
+pub const REGISTRY: [&dyn Child; 12] = [
     &service_account::ServiceAccountChild,
     &config_map::ConfigMapChild,
     &network_policy::NetworkPolicyChild,
     &certificate::CertificateChild,
+    &cluster::ClusterChild,
+    &pooler::PoolerChild,
     &service::ServiceChild,
     &deployment::DeploymentChild,
     &autoscaler::AutoscalerChild,
@@ -129,9 +133,34 @@ pub struct Manifest {
     pub digest: u64,
     /// Number of pods to set once, where somebody else sets it from then on.
     pub initial_replicas: Option<i32>,
+    /// `true`: it holds data that outlives its portal, so it has no owner.
+    pub retained: bool,
+    /// What keeps it from being written now.
+    pub held: Option<Hold>,
+}
+
+/// What may not happen to a child while the database is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It may be changed, but not created.
+    Creation,
+    /// Neither.
+    Entirely,
 }
 
 impl Manifest {
+    /// An object of the database.
+    pub(crate) fn of_database(
+        kind: &'static Kind,
+        plan: &Plan,
+        component: &str,
+        name: String,
+        content: &impl Serialize,
+    ) -> Self {
+        let labels = plan.identity.component_labels(component);
+        Self::new(kind, plan, name, &labels, content)
+    }
+
     /// An object of the whole portal.
     pub(crate) fn of_portal(
         kind: &'static Kind,
@@ -184,7 +213,19 @@ impl Manifest {
             digest: digest_u64(&body),
             body,
             initial_replicas: None,
+            retained: false,
+            held: None,
         }
+    }
+
+    /// The same without an owner, so that it stays when its portal is deleted.
+    pub(crate) fn retained(mut self) -> Self {
+        if let Some(metadata) = self.body["metadata"].as_object_mut() {
+            metadata.remove("ownerReferences");
+        }
+        self.retained = true;
+        self.digest = digest_u64(&self.body);
+        self
     }
 
     /// The same with annotations.

@@ -1,6 +1,8 @@
 //! One NetworkPolicy a component. It selects that component's pods and nothing else, so neighbours are never cut off; all that
 //! it does not name is denied.
 
+mod database;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
@@ -8,14 +10,22 @@ use k8s_openapi::{
         IPBlock, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
         NetworkPolicyPort, NetworkPolicySpec,
     },
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+        util::intstr::IntOrString,
+    },
 };
 use serde_json::json;
 
 use super::{Child, Kind, Manifest, service::PORT_NAME};
 use crate::{
     api::spec::{Client, Destination},
-    plan::{Isolation, Plan, isolation::Proxies},
+    plan::{
+        Isolation, Plan,
+        database::{COMPONENT, POOLER_COMPONENT, PORT},
+        identity::COMPONENT_LABEL,
+        isolation::{DatabasePeer, Proxies},
+    },
 };
 
 /// Ranges that are not the internet: private, shared, loopback and link-local (with the cloud's metadata service).
@@ -50,24 +60,22 @@ impl Child for NetworkPolicyChild {
     }
 
     fn manifests(&self, plan: &Plan) -> Vec<Manifest> {
-        plan.components
-            .iter()
-            .filter_map(|component| {
-                let isolation = component.isolation.as_ref()?;
-                let spec = NetworkPolicySpec {
-                    pod_selector: Some(selector(plan.identity.selector(Some(&component.name)))),
-                    policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
-                    ingress: Some(ingress(plan, isolation)),
-                    egress: Some(egress(plan, isolation)),
-                };
-                Some(Manifest::of_component(
-                    &KIND,
-                    plan,
-                    component,
-                    &json!({"spec": spec}),
-                ))
-            })
-            .collect()
+        let components = plan.components.iter().filter_map(|component| {
+            let isolation = component.isolation.as_ref()?;
+            let spec = NetworkPolicySpec {
+                pod_selector: Some(selector(plan.identity.selector(Some(&component.name)))),
+                policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+                ingress: Some(ingress(plan, isolation)),
+                egress: Some(egress(plan, isolation)),
+            };
+            Some(Manifest::of_component(
+                &KIND,
+                plan,
+                component,
+                &json!({"spec": spec}),
+            ))
+        });
+        components.chain(database::manifests(plan)).collect()
     }
 }
 
@@ -102,7 +110,19 @@ fn ingress(plan: &Plan, isolation: &Isolation) -> Vec<NetworkPolicyIngressRule> 
 }
 
 fn egress(plan: &Plan, isolation: &Isolation) -> Vec<NetworkPolicyEgressRule> {
-    let dns = NetworkPolicyEgressRule {
+    let portal = NetworkPolicyEgressRule {
+        to: Some(vec![portal_pods(plan)]),
+        ports: Some(vec![tcp(IntOrString::String(PORT_NAME.into()))]),
+    };
+    let mut rules = vec![dns(), portal];
+    rules.extend(isolation.database.as_ref().map(to_database));
+    rules.extend(isolation.destinations.iter().map(destination));
+    rules
+}
+
+/// Names are resolved by the cluster's DNS or by a cache on the node.
+fn dns() -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule {
         to: Some(vec![
             NetworkPolicyPeer {
                 namespace_selector: Some(LabelSelector::default()),
@@ -121,14 +141,21 @@ fn egress(plan: &Plan, isolation: &Isolation) -> Vec<NetworkPolicyEgressRule> {
             },
             tcp(IntOrString::Int(53)),
         ]),
+    }
+}
+
+fn to_database(peer: &DatabasePeer) -> NetworkPolicyEgressRule {
+    let (to, port) = match peer {
+        DatabasePeer::Pooler(name) => (Some(pod_peer(database::pooler_pods(name))), PORT),
+        DatabasePeer::Cluster(name) => (Some(pod_peer(database::instances(name))), PORT),
+        DatabasePeer::External { cidr, port } => {
+            (cidr.as_ref().map(|cidr| block(cidr, &[])), *port)
+        }
     };
-    let portal = NetworkPolicyEgressRule {
-        to: Some(vec![portal_pods(plan)]),
-        ports: Some(vec![tcp(IntOrString::String(PORT_NAME.into()))]),
-    };
-    let mut rules = vec![dns, portal];
-    rules.extend(isolation.destinations.iter().map(destination));
-    rules
+    NetworkPolicyEgressRule {
+        to: to.map(|peer| vec![peer]),
+        ports: Some(vec![tcp(IntOrString::Int(i32::from(port)))]),
+    }
 }
 
 fn destination(destination: &Destination) -> NetworkPolicyEgressRule {
@@ -151,9 +178,22 @@ fn destination(destination: &Destination) -> NetworkPolicyEgressRule {
     }
 }
 
+/// The pods of all components.
 fn portal_pods(plan: &Plan) -> NetworkPolicyPeer {
+    let mut pods = selector(plan.identity.selector(None));
+    if plan.database.managed().is_some() {
+        pods.match_expressions = Some(vec![LabelSelectorRequirement {
+            key: COMPONENT_LABEL.into(),
+            operator: "NotIn".into(),
+            values: Some(vec![COMPONENT.into(), POOLER_COMPONENT.into()]),
+        }]);
+    }
+    pod_peer(pods)
+}
+
+fn pod_peer(pods: LabelSelector) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
-        pod_selector: Some(selector(plan.identity.selector(None))),
+        pod_selector: Some(pods),
         ..NetworkPolicyPeer::default()
     }
 }

@@ -87,6 +87,7 @@ pub fn manifests(
                     || capabilities.contains(&CapabilityName::GatewayExperimental)
             }
             "cert-manager.io" => capabilities.contains(&CapabilityName::CertManager),
+            "postgresql.cnpg.io" => capabilities.contains(&CapabilityName::CloudnativePg),
             _ => true,
         })
         .collect())

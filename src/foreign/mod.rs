@@ -1,4 +1,5 @@
 //! The parts of other projects' APIs that the operator writes, cut by hand from their CRDs.
 
 pub mod cert_manager;
+pub mod cloudnative_pg;
 pub mod gateway;

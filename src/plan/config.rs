@@ -8,11 +8,15 @@ use k8s_openapi::api::core::v1::{
 };
 use serde_json::json;
 
-use super::{Identity, SpecProblem, preset::DRAIN_SECONDS};
+use super::{Demand, Identity, SpecProblem, database::Connection, preset::DRAIN_SECONDS};
 use crate::api::spec::{Component, Config, PortalPlatformSpec, Preset};
 
 /// Folder of the configuration file in every container.
 pub const CONFIG_FOLDER: &str = "/etc/portal";
+/// Folder with the certificate of the authority that signed the database's.
+pub const DATABASE_FOLDER: &str = "/etc/portal-database";
+/// Name of that certificate.
+pub const DATABASE_AUTHORITY: &str = "ca.crt";
 /// Name of the configuration file.
 pub const CONFIG_FILE: &str = "app-config.yaml";
 /// A ConfigMap holds 1 MiB; leave room for its metadata.
@@ -80,6 +84,8 @@ pub(super) struct Sources<'a> {
     pub url: Option<&'a str>,
     pub memory_limit: Option<f64>,
     pub has_app_config: bool,
+    pub database: Option<&'a Connection>,
+    pub demand: &'a Demand,
 }
 
 pub(super) fn environment(sources: &Sources) -> BTreeMap<String, String> {
@@ -99,6 +105,9 @@ pub(super) fn environment(sources: &Sources) -> BTreeMap<String, String> {
     }
     if sources.has_app_config {
         set("PORTAL_CONFIG", format!("{CONFIG_FOLDER}/{CONFIG_FILE}"));
+    }
+    if let Some(connection) = sources.database {
+        environment_of_database(sources, connection, &mut set);
     }
     // No home directory is writable, and programs that look for one would fail.
     set("HOME", "/tmp".into());
@@ -138,6 +147,64 @@ pub(super) fn environment(sources: &Sources) -> BTreeMap<String, String> {
     environment
 }
 
+/// What tells a program where the database is. User and password come from its Secret, see [`env`].
+fn environment_of_database(
+    sources: &Sources,
+    connection: &Connection,
+    set: &mut impl FnMut(&str, String) -> Option<String>,
+) {
+    set("PGHOST", connection.host.clone());
+    set("PGPORT", connection.port.to_string());
+    set("PGDATABASE", connection.database.clone());
+    set("PGSSLMODE", connection.ssl_mode.into());
+    if let Some(file) = root_certificate(connection) {
+        set("PGSSLROOTCERT", file);
+    }
+    match sources.preset {
+        Preset::Generic => {
+            let connections = sources
+                .demand
+                .components
+                .iter()
+                .find(|(name, ..)| *name == sources.component.name)
+                .map_or(0, |(_, _, connections)| *connections);
+            set("DATABASE_MAX_CONNECTIONS", connections.to_string());
+        }
+        Preset::Backstage => {
+            if connection.authority.is_some() {
+                // Node knows no PGSSLROOTCERT.
+                set(
+                    "NODE_EXTRA_CA_CERTS",
+                    format!("{DATABASE_FOLDER}/{DATABASE_AUTHORITY}"),
+                );
+            }
+            // For images whose own configuration refers to them.
+            set("POSTGRES_HOST", connection.host.clone());
+            set("POSTGRES_PORT", connection.port.to_string());
+            let database = json!({
+                "client": "pg",
+                // The user may not create databases, so every plugin has a schema.
+                "pluginDivisionMode": "schema",
+                "ensureExists": false,
+                "ensureSchemaExists": true,
+                // From the variables PG…: a password written here would be parsed as JSON.
+                "connection": {},
+                "knexConfig": {"pool": {"min": 0, "max": sources.demand.pool_max}},
+            });
+            set("APP_CONFIG_backend_database", database.to_string());
+        }
+    }
+}
+
+/// File against which libpq checks the server's certificate.
+fn root_certificate(connection: &Connection) -> Option<String> {
+    match (&connection.authority, connection.ssl_mode) {
+        (Some(_), _) => Some(format!("{DATABASE_FOLDER}/{DATABASE_AUTHORITY}")),
+        (None, "verify-full") => Some("system".into()),
+        (None, _) => None,
+    }
+}
+
 /// The heap gets three quarters of the memory limit; the rest is for buffers and native code.
 fn node_options(memory_limit: Option<f64>) -> String {
     #[allow(
@@ -173,7 +240,55 @@ pub(super) fn env_from(component: &Component) -> Vec<EnvFromSource> {
         .collect()
 }
 
-pub(super) fn env(component: &Component) -> Vec<EnvVar> {
+/// The variables that come from the database's Secret, and the user's, which replace those of the same name.
+pub(super) fn env(
+    preset: Preset,
+    component: &Component,
+    connection: Option<&Connection>,
+) -> Vec<EnvVar> {
+    let own = connection.map_or_else(Vec::new, |connection| credentials(preset, connection));
+    own.into_iter()
+        .filter(|variable| !component.env.iter().any(|user| user.name == variable.name))
+        .chain(users_env(component))
+        .collect()
+}
+
+fn credentials(preset: Preset, connection: &Connection) -> Vec<EnvVar> {
+    let key = |name: &str, key: &str| EnvVar {
+        name: name.into(),
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: connection.secret.clone(),
+                key: key.into(),
+                optional: None,
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    };
+    let mut variables = vec![key("PGUSER", "username"), key("PGPASSWORD", "password")];
+    match preset {
+        Preset::Backstage => variables.extend([
+            key("POSTGRES_USER", "username"),
+            key("POSTGRES_PASSWORD", "password"),
+        ]),
+        Preset::Generic => {
+            let root = root_certificate(connection)
+                .map_or_else(String::new, |file| format!("&sslrootcert={file}"));
+            variables.push(EnvVar {
+                name: "DATABASE_URL".into(),
+                value: Some(format!(
+                    "postgresql://$(PGUSER):$(PGPASSWORD)@{}:{}/{}?sslmode={}{root}",
+                    connection.host, connection.port, connection.database, connection.ssl_mode
+                )),
+                ..EnvVar::default()
+            });
+        }
+    }
+    variables
+}
+
+fn users_env(component: &Component) -> Vec<EnvVar> {
     component
         .env
         .iter()
@@ -207,6 +322,7 @@ pub(super) fn env(component: &Component) -> Vec<EnvVar> {
 pub(super) fn reload(
     component: &Component,
     config: Option<&Config>,
+    connection: Option<&Connection>,
     versions: &BTreeMap<(&'static str, String), u64>,
 ) -> Vec<u64> {
     let mut used: Vec<(&'static str, &str)> = Vec::new();
@@ -245,6 +361,9 @@ pub(super) fn reload(
                 .iter()
                 .map(|r| ("ConfigMap", r.name.as_str())),
         );
+    }
+    if let Some(connection) = connection {
+        used.push(("Secret", &connection.secret));
     }
     used.sort_unstable();
     used.dedup();

@@ -67,6 +67,18 @@ impl Identity {
         format!("{}-config", self.name)
     }
 
+    /// Name of the database cluster.
+    #[must_use]
+    pub fn database_name(&self) -> String {
+        format!("{}-db", self.name)
+    }
+
+    /// Name of the connection pool.
+    #[must_use]
+    pub fn pooler_name(&self) -> String {
+        format!("{}-db-pooler", self.name)
+    }
+
     /// Name of the Secret with the certificate that cert-manager obtains.
     #[must_use]
     pub fn tls_secret_name(&self) -> String {

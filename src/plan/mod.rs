@@ -4,12 +4,16 @@
 
 pub mod availability;
 pub mod config;
+pub mod database;
+mod demand;
 pub mod exposure;
 pub mod identity;
 pub mod isolation;
+mod parameters;
 pub mod preset;
 pub mod profile;
 pub mod scaling;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +22,18 @@ use serde::Serialize;
 
 pub use self::{
     availability::Placement,
+    database::Database,
+    demand::Demand,
     exposure::{Exposure, Route, TlsSource},
     identity::Identity,
     isolation::Isolation,
     scaling::{Autoscaling, Replicas},
 };
 use crate::{
-    api::spec::{self, Affinity, ConfigFile, PortalPlatform, Profile},
+    api::{
+        spec::{self, Affinity, ConfigFile, PortalPlatform, Profile},
+        values::Quantity,
+    },
     digest::digest,
 };
 
@@ -33,10 +42,27 @@ use crate::{
 pub struct Facts {
     /// Components that have had a ready pod: their first start is over.
     pub started: BTreeSet<String>,
+    /// Namespace in which the operator of CloudNativePG runs; empty: that of its manifests.
+    pub cloudnative_pg_namespace: String,
+    /// What is known of the database.
+    pub database: DatabaseFacts,
     /// Whether HTTPRoute has `sessionPersistence` (experimental channel of Gateway API).
     pub session_persistence: bool,
     /// Versions of the Secrets and ConfigMaps whose change rolls the pods that use them, by kind and name.
     pub reload: BTreeMap<(&'static str, String), u64>,
+}
+
+/// What the plan must know of a managed database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseFacts {
+    /// Whether it accepts connections now.
+    pub usable: bool,
+    /// Version of the Secret with its password.
+    pub secret_version: Option<u64>,
+    /// Size of the data volumes that its Cluster asks for.
+    pub storage: Option<Quantity>,
+    /// Size of the volumes of the write-ahead log that its Cluster asks for.
+    pub wal_storage: Option<Quantity>,
 }
 
 /// Something in the spec that cannot be carried out.
@@ -65,6 +91,10 @@ pub struct Plan {
     pub app_config: Option<String>,
     /// How the portal is reached.
     pub exposure: Exposure,
+    /// Whose the database is.
+    pub database: Database,
+    /// The connections to the database that the components may open.
+    pub demand: Demand,
     /// `true`: nothing may be written.
     #[serde(skip)]
     pub suspended: bool,
@@ -115,6 +145,8 @@ pub struct Component {
     pub shutdown: preset::Shutdown,
     /// Numeric user, where the image names its own by a name that Kubernetes cannot check.
     pub run_as_user: Option<i64>,
+    /// How the component reaches the database, if it does.
+    pub database: Option<database::Connection>,
     /// Session affinity, for components with WebSockets.
     pub web_socket: Option<Affinity>,
     /// Network rules; `None`: open.
@@ -127,8 +159,17 @@ pub struct Component {
 impl Component {
     /// Digest over all configuration that a running pod has read, so that a change rolls the pods.
     #[must_use]
-    pub fn config_digest(&self, app_config: Option<&str>) -> String {
-        digest(&(&self.environment, app_config, &self.reload))
+    pub fn config_digest(&self, plan: &Plan) -> String {
+        let app_config = plan.app_config.as_deref();
+        let secret = plan
+            .database
+            .managed()
+            .filter(|_| self.database.is_some())
+            .and_then(|managed| managed.secret_version);
+        secret.map_or_else(
+            || digest(&(&self.environment, app_config, &self.reload)),
+            |secret| digest(&(&self.environment, app_config, &self.reload, secret)),
+        )
     }
 }
 
@@ -155,62 +196,35 @@ pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProb
     let app_config = config::app_config(spec, &mut problems);
     check_waivers(spec, &mut problems);
 
+    let preset = spec.preset.unwrap_or_default();
+    let size = spec.size.unwrap_or_default();
+    let connecting: Vec<_> = declared
+        .iter()
+        .filter(|component| connects(component))
+        .map(|component| {
+            let replicas = scaling::plan(profile, component);
+            (component.name.clone(), demand::most_pods(&replicas))
+        })
+        .collect();
+    let demand = demand::plan(preset, size, &connecting);
+    let database = database::plan(spec, profile, &identity, &demand, facts, &mut problems);
+
+    let shared = Shared {
+        spec,
+        profile,
+        preset,
+        size,
+        declared: &declared,
+        identity: &identity,
+        exposure: &exposure,
+        has_app_config: app_config.is_some(),
+        database: &database,
+        demand: &demand,
+        facts,
+    };
     let components = declared
         .iter()
-        .map(|component| {
-            let preset = spec.preset.unwrap_or_default();
-            let defaults = preset::defaults(preset);
-            let resources =
-                preset::resources(spec.size.unwrap_or_default(), component, &mut problems);
-            let replicas = scaling::plan(profile, component);
-            let probes = preset::probes(&defaults, component, &mut problems);
-            let shutdown = preset::shutdown(preset, &probes);
-            let (command, args) = config::command(
-                preset,
-                component,
-                spec.config.as_ref(),
-                app_config.is_some(),
-            );
-            Component {
-                name: component.name.clone(),
-                object_name: identity.object_name(&component.name),
-                image: component.image.clone(),
-                image_field: spec.image.as_ref().map_or_else(
-                    || format!("spec.components[{}].image", component.name),
-                    |_| "spec.image".to_owned(),
-                ),
-                port: component.port.unwrap_or(defaults.port),
-                critical: component.critical.unwrap_or(true),
-                command,
-                args,
-                environment: config::environment(&config::Sources {
-                    preset,
-                    component,
-                    declared: &declared,
-                    identity: &identity,
-                    url: exposure.url.as_deref(),
-                    memory_limit: preset::memory_limit(&resources),
-                    has_app_config: app_config.is_some(),
-                }),
-                env_from: config::env_from(component),
-                env: config::env(component),
-                files: spec.config.iter().flat_map(|c| c.files.clone()).collect(),
-                first_start: defaults.first_start_gate && !facts.started.contains(&component.name),
-                placement: availability::placement(profile, component),
-                disruption_budget: availability::wants_budget(&replicas),
-                probes,
-                shutdown,
-                run_as_user: defaults.run_as_user,
-                web_socket: component
-                    .web_socket
-                    .as_ref()
-                    .map(|socket| socket.affinity.unwrap_or_default()),
-                isolation: isolation::plan(spec, profile, &exposure, component),
-                reload: config::reload(component, spec.config.as_ref(), &facts.reload),
-                replicas,
-                resources,
-            }
-        })
+        .map(|component| shared.component(component, &mut problems))
         .collect();
 
     // A default that follows from a wrong value would say the same again.
@@ -234,8 +248,111 @@ pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProb
             .unwrap_or_default(),
         app_config,
         exposure,
+        database,
+        demand,
         suspended: spec.suspend.unwrap_or(false),
     })
+}
+
+/// What the plans of all components have in common.
+struct Shared<'a> {
+    spec: &'a spec::PortalPlatformSpec,
+    profile: Profile,
+    preset: spec::Preset,
+    size: spec::Size,
+    declared: &'a [spec::Component],
+    identity: &'a Identity,
+    exposure: &'a Exposure,
+    has_app_config: bool,
+    database: &'a Database,
+    demand: &'a Demand,
+    facts: &'a Facts,
+}
+
+impl Shared<'_> {
+    fn component(&self, component: &spec::Component, problems: &mut Vec<SpecProblem>) -> Component {
+        let &Self {
+            spec,
+            profile,
+            preset,
+            size,
+            declared,
+            identity,
+            exposure,
+            has_app_config,
+            database,
+            demand,
+            facts,
+        } = self;
+        let defaults = preset::defaults(preset);
+        let resources = preset::resources(size, component, problems);
+        let replicas = scaling::plan(profile, component);
+        let connection = database
+            .connection()
+            .filter(|_| connects(component))
+            .cloned();
+        let probes = preset::probes(&defaults, component, problems);
+        let shutdown = preset::shutdown(preset, &probes);
+        let (command, args) =
+            config::command(preset, component, spec.config.as_ref(), has_app_config);
+        Component {
+            name: component.name.clone(),
+            object_name: identity.object_name(&component.name),
+            image: component.image.clone(),
+            image_field: spec.image.as_ref().map_or_else(
+                || format!("spec.components[{}].image", component.name),
+                |_| "spec.image".to_owned(),
+            ),
+            port: component.port.unwrap_or(defaults.port),
+            critical: component.critical.unwrap_or(true),
+            command,
+            args,
+            environment: config::environment(&config::Sources {
+                preset,
+                component,
+                declared,
+                identity,
+                url: exposure.url.as_deref(),
+                memory_limit: preset::memory_limit(&resources),
+                has_app_config,
+                database: connection.as_ref(),
+                demand,
+            }),
+            env_from: config::env_from(component),
+            env: config::env(preset, component, connection.as_ref()),
+            files: spec.config.iter().flat_map(|c| c.files.clone()).collect(),
+            first_start: defaults.first_start_gate && !facts.started.contains(&component.name),
+            placement: availability::placement(profile, component),
+            disruption_budget: availability::wants_budget(&replicas),
+            probes,
+            shutdown,
+            run_as_user: defaults.run_as_user,
+            web_socket: component
+                .web_socket
+                .as_ref()
+                .map(|socket| socket.affinity.unwrap_or_default()),
+            isolation: isolation::plan(
+                spec,
+                profile,
+                exposure,
+                component,
+                connection.as_ref().and(Some(database)),
+            ),
+            reload: config::reload(
+                component,
+                spec.config.as_ref(),
+                connection.as_ref(),
+                &facts.reload,
+            ),
+            database: connection,
+            replicas,
+            resources,
+        }
+    }
+}
+
+fn connects(component: &spec::Component) -> bool {
+    component.database.unwrap_or_default() == spec::DatabaseUse::Connect
 }
 
 /// The components as if all were written out: `image` is short for one named `app`, exposed at `/` if there is a host.

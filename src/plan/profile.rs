@@ -5,6 +5,7 @@
 //! memory, default-deny network, restricted pods.
 
 use crate::api::{
+    database::{PoolerMode, ReclaimPolicy, SynchronousMode},
     spec::{NetworkMode, Profile, SpreadMode},
     status::PolicyName,
 };
@@ -24,9 +25,34 @@ pub struct Defaults {
     pub spread: SpreadMode,
     /// Network rules.
     pub network: NetworkMode,
+    /// The database.
+    pub database: DatabaseDefaults,
     /// Policies that count in `PolicyCompliant`.
     pub required: &'static [PolicyName],
 }
+
+/// What a profile sets for a managed database.
+pub struct DatabaseDefaults {
+    /// Number of instances.
+    pub instances: i32,
+    /// Whether a commit waits for a standby.
+    pub synchronous: SynchronousMode,
+    /// How connections are shared.
+    pub pooler: PoolerMode,
+    /// Number of pods of the pooler.
+    pub pooler_instances: i32,
+    /// What becomes of the data of a deleted portal.
+    pub reclaim: ReclaimPolicy,
+}
+
+/// One instance that goes with its portal.
+const SMALL_DATABASE: DatabaseDefaults = DatabaseDefaults {
+    instances: 1,
+    synchronous: SynchronousMode::None,
+    pooler: PoolerMode::None,
+    pooler_instances: 1,
+    reclaim: ReclaimPolicy::Delete,
+};
 
 /// The row of a profile.
 #[must_use]
@@ -37,6 +63,7 @@ pub const fn defaults(profile: Profile) -> Defaults {
             max_replicas: 1,
             spread: SpreadMode::None,
             network: NetworkMode::Open,
+            database: SMALL_DATABASE,
             required: &[],
         },
         Profile::Staging => Defaults {
@@ -44,6 +71,13 @@ pub const fn defaults(profile: Profile) -> Defaults {
             max_replicas: 4,
             spread: SpreadMode::Preferred,
             network: NetworkMode::Restricted,
+            database: DatabaseDefaults {
+                instances: 2,
+                synchronous: SynchronousMode::None,
+                pooler: PoolerMode::Session,
+                pooler_instances: 1,
+                reclaim: ReclaimPolicy::Retain,
+            },
             required: &[PolicyName::Replicated, PolicyName::PodSecurity],
         },
         Profile::Production => Defaults {
@@ -51,6 +85,13 @@ pub const fn defaults(profile: Profile) -> Defaults {
             max_replicas: 10,
             spread: SpreadMode::Required,
             network: NetworkMode::Restricted,
+            database: DatabaseDefaults {
+                instances: 3,
+                synchronous: SynchronousMode::Preferred,
+                pooler: PoolerMode::Session,
+                pooler_instances: 2,
+                reclaim: ReclaimPolicy::Retain,
+            },
             required: &[
                 PolicyName::Replicated,
                 PolicyName::ZoneRedundant,
@@ -66,6 +107,7 @@ pub const fn defaults(profile: Profile) -> Defaults {
             max_replicas: 1,
             spread: SpreadMode::None,
             network: NetworkMode::Restricted,
+            database: SMALL_DATABASE,
             required: &[PolicyName::PodSecurity],
         },
     }

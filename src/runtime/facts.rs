@@ -1,16 +1,21 @@
-//! What is read of pods and nodes: a few fields, cut from the objects as they arrive.
+//! What is read of pods, volumes and nodes: a few fields, cut from the objects as they arrive.
+
+use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use serde::Deserialize;
 
 use crate::{
     children::live::{LiveCondition, Thin},
-    observe::{Node, Pod, PodTrouble},
+    foreign::cloudnative_pg::VOLUME_ROLE_LABEL,
+    observe::{Node, Pod, PodTrouble, Volume},
     plan::identity::COMPONENT_LABEL,
 };
 
 /// A pod, as far as it is read.
 pub type LivePod = Thin<PodSpec, PodStatus>;
+/// A `PersistentVolumeClaim`, as far as it is read.
+pub type LiveVolume = Thin<VolumeSpec, VolumeStatus>;
 /// A node, as far as it is read.
 pub type LiveNode = Thin<NodeSpec, NodeStatus>;
 
@@ -49,6 +54,7 @@ pub struct ContainerStatus {
 #[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
 pub struct ContainerState {
     pub waiting: Option<Waiting>,
+    pub running: Option<Running>,
     pub terminated: Option<Terminated>,
 }
 
@@ -63,9 +69,38 @@ pub struct Waiting {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub struct Running {
+    pub started_at: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
 pub struct Terminated {
     pub exit_code: i32,
     pub reason: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub struct VolumeSpec {
+    pub resources: VolumeResources,
+    pub storage_class_name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub struct VolumeResources {
+    pub requests: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub struct VolumeStatus {
+    pub capacity: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -110,23 +145,38 @@ pub fn pod(live: &LivePod) -> Pod {
 }
 
 fn trouble(status: &PodStatus) -> Option<PodTrouble> {
-    if status.phase == "Failed" {
-        let text = format!("{} {}", status.reason, status.message);
-        return Some(PodTrouble::Failed(text.trim().into()));
+    match status.phase.as_str() {
+        "Failed" => {
+            let text = format!("{} {}", status.reason, status.message);
+            return Some(PodTrouble::Failed(text.trim().into()));
+        }
+        // A pod of a Job that did what it was for.
+        "Succeeded" => return None,
+        _ => {}
     }
     if let Some(scheduled) = LiveCondition::find(&status.conditions, "PodScheduled")
         && scheduled.status == "False"
     {
         return Some(PodTrouble::Unschedulable(scheduled.message.as_str().into()));
     }
-    status
-        .init_container_statuses
-        .iter()
-        .chain(&status.container_statuses)
-        .find_map(container_trouble)
+    let unready_since = LiveCondition::find(&status.conditions, "Ready")
+        .and_then(|ready| ready.last_transition_time.as_deref())
+        .unwrap_or_default();
+    let mut initial = status.init_container_statuses.iter();
+    let main = status.container_statuses.iter();
+    initial
+        .find_map(|container| container_trouble(container, None))
+        .or_else(|| {
+            main.into_iter()
+                .find_map(|container| container_trouble(container, Some(unready_since)))
+        })
 }
 
-fn container_trouble(container: &ContainerStatus) -> Option<PodTrouble> {
+/// `unready_since`: when the pod stopped being ready, or became a pod; `None` for a container that runs before the others.
+fn container_trouble(
+    container: &ContainerStatus,
+    unready_since: Option<&str>,
+) -> Option<PodTrouble> {
     if container.ready {
         return None;
     }
@@ -154,10 +204,22 @@ fn container_trouble(container: &ContainerStatus) -> Option<PodTrouble> {
         return Some(crashing(container, ended));
     }
     if container.started == Some(true) {
-        return Some(PodTrouble::NotReady);
+        // One that was never ready since it runs is about to be. Times of this form compare as texts.
+        let running = container.state.running.as_ref();
+        let lost = running.zip(unready_since).is_some_and(|(running, since)| {
+            !running.started_at.is_empty() && since > running.started_at.as_str()
+        });
+        return Some(if lost {
+            PodTrouble::NotReady
+        } else {
+            PodTrouble::Starting
+        });
     }
     match ended {
-        Some(ended) if container.restart_count > 0 => Some(crashing(container, ended)),
+        // One that ended well was told to, such as a former primary that becomes a standby.
+        Some(ended) if container.restart_count > 0 && ended.exit_code != 0 => {
+            Some(crashing(container, ended))
+        }
         _ => Some(PodTrouble::Starting),
     }
 }
@@ -167,6 +229,24 @@ fn crashing(container: &ContainerStatus, ended: &Terminated) -> PodTrouble {
         exit_code: ended.exit_code,
         reason: ended.reason.as_str().into(),
         restarts: container.restart_count,
+    }
+}
+
+/// The facts of a volume.
+#[must_use]
+pub fn volume(live: &LiveVolume) -> Volume {
+    let storage =
+        |sizes: &BTreeMap<String, String>| sizes.get("storage").map_or("", String::as_str).into();
+    Volume {
+        name: live.name_any().into(),
+        role: live
+            .labels()
+            .get(VOLUME_ROLE_LABEL)
+            .map_or("", String::as_str)
+            .into(),
+        requested: storage(&live.spec.resources.requests),
+        capacity: storage(&live.status.capacity),
+        class: live.spec.storage_class_name.as_str().into(),
     }
 }
 
@@ -198,5 +278,88 @@ pub fn node(live: &LiveNode) -> Node {
             .iter()
             .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{LivePod, PodTrouble, pod};
+
+    /// The trouble of a pod with this status.
+    fn trouble(status: &Value) -> Option<PodTrouble> {
+        let live = json!({"metadata": {"name": "p"}, "spec": {}, "status": status});
+        let live: LivePod = serde_json::from_value(live).unwrap();
+        pod(&live).trouble
+    }
+
+    fn running(unready_since: &str) -> Value {
+        json!({
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": unready_since}],
+            "containerStatuses": [{
+                "ready": false, "started": true,
+                "state": {"running": {"startedAt": "2026-11-21T16:51:00Z"}},
+            }],
+        })
+    }
+
+    #[test]
+    fn a_container_that_was_never_ready_is_starting() {
+        assert_eq!(
+            trouble(&running("2026-11-21T16:50:58Z")),
+            Some(PodTrouble::Starting)
+        );
+    }
+
+    #[test]
+    fn a_container_that_is_no_longer_ready_fails_its_check() {
+        assert_eq!(
+            trouble(&running("2026-11-21T16:51:09Z")),
+            Some(PodTrouble::NotReady)
+        );
+    }
+
+    #[test]
+    fn a_container_that_runs_before_the_others_is_starting() {
+        let status = json!({
+            "phase": "Pending",
+            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-21T16:51:09Z"}],
+            "initContainerStatuses": [{
+                "ready": false, "started": true,
+                "state": {"running": {"startedAt": "2026-11-21T16:51:00Z"}},
+            }],
+            "containerStatuses": [{"ready": false, "state": {"waiting": {"reason": "PodInitializing"}}}],
+        });
+        assert_eq!(trouble(&status), Some(PodTrouble::Starting));
+    }
+
+    #[test]
+    fn a_pod_that_did_what_it_was_for_has_no_trouble() {
+        let status = json!({
+            "phase": "Succeeded",
+            "containerStatuses": [{"ready": false, "started": false, "state": {"terminated": {"exitCode": 0}}}],
+        });
+        assert_eq!(trouble(&status), None);
+    }
+
+    #[test]
+    fn only_an_end_with_an_error_is_a_crash() {
+        let restarted = |exit_code: i32| {
+            trouble(&json!({
+                "phase": "Running",
+                "containerStatuses": [{
+                    "ready": false, "started": false, "restartCount": 1,
+                    "state": {"running": {"startedAt": "2026-11-21T16:51:00Z"}},
+                    "lastState": {"terminated": {"exitCode": exit_code, "reason": "Completed"}},
+                }],
+            }))
+        };
+        assert_eq!(restarted(0), Some(PodTrouble::Starting));
+        assert!(matches!(
+            restarted(1),
+            Some(PodTrouble::Crashing { exit_code: 1, .. })
+        ));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A change that alters what is known queues the portals it concerns; one that does not is dropped here.
 
-mod pods;
+mod facts;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -15,7 +15,7 @@ use kube::{ResourceExt, runtime::watcher::Event};
 use super::queue::{PortalKey, Queue};
 use crate::{
     children::{Child, live::Live},
-    observe::{ApiState, ChildKey, Node, Observation, Pod, World},
+    observe::{ApiState, ChildKey, Node, Observation, Pod, Volume, World},
     plan::identity::NAME_LABEL,
 };
 
@@ -27,15 +27,26 @@ pub struct Index {
     settled: tokio::sync::Notify,
 }
 
-/// Portal and name of a pod.
-type PodKey = (Box<str>, Box<str>);
+/// Facts of objects that are not ours: namespace → portal and name → fact.
+type FactsByNamespace<F> = HashMap<String, BTreeMap<(Box<str>, Box<str>), Arc<F>>>;
+
+/// The facts of one portal.
+fn of_portal<F>(facts: &FactsByNamespace<F>, key: &PortalKey) -> Vec<Arc<F>> {
+    facts.get(&key.namespace).map_or_else(Vec::new, |all| {
+        let portal: Box<str> = key.name.as_str().into();
+        all.range((portal.clone(), "".into())..)
+            .take_while(|((name, _), _)| *name == portal)
+            .map(|(_, fact)| fact.clone())
+            .collect()
+    })
+}
 
 #[derive(Debug, Default)]
 struct State {
     /// Children by namespace, kind and name. Names begin with the portal's, so a portal's children are found by range.
     children: HashMap<String, BTreeMap<ChildKey, Entry>>,
-    /// Pods by namespace, portal and name.
-    pods: HashMap<String, BTreeMap<PodKey, Arc<Pod>>>,
+    pods: FactsByNamespace<Pod>,
+    volumes: FactsByNamespace<Volume>,
     nodes: Option<Arc<BTreeMap<Box<str>, Node>>>,
     namespaces: Option<HashMap<String, Box<str>>>,
     /// Versions of the Secrets and ConfigMaps whose change rolls pods: namespace → kind and name → version.
@@ -94,16 +105,10 @@ impl Index {
                     .extend(of_portal.map(|(key, child)| (key.clone(), child.observation.clone())));
             }
         }
-        let pods = state.pods.get(&key.namespace).map_or_else(Vec::new, |all| {
-            let portal: Box<str> = key.name.as_str().into();
-            all.range((portal.clone(), "".into())..)
-                .take_while(|((name, _), _)| *name == portal)
-                .map(|(_, pod)| pod.clone())
-                .collect()
-        });
         World {
             children,
-            pods,
+            pods: of_portal(&state.pods, key),
+            volumes: of_portal(&state.volumes, key),
             nodes: state.nodes.clone(),
             pod_security: state
                 .namespaces

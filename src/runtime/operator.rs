@@ -133,6 +133,7 @@ pub async fn run(
             },
         ),
         backoff: PortalBackoff::default(),
+        cloudnative_pg_namespace: settings.cloudnative_pg_namespace.clone(),
         clock: Timestamp::now,
         memories: Mutex::default(),
     });

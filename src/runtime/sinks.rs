@@ -11,7 +11,7 @@ use kube::{
 };
 
 use super::{
-    facts::{LiveNode, LivePod},
+    facts::{LiveNode, LivePod, LiveVolume},
     index::Index,
     queue::{PortalKey, Queue},
     watch::{Cause, Sink},
@@ -90,7 +90,11 @@ impl Sink<Guarded> for Portals {
                     self.queue.learn(key_of(portal.meta()));
                 }
             }
-            Event::Delete(portal) => self.forget(&key_of(portal.meta())),
+            Event::Delete(portal) => {
+                let key = key_of(portal.meta());
+                self.context.farewell(&key, portal.meta());
+                self.forget(&key);
+            }
         }
     }
 }
@@ -143,6 +147,20 @@ pub struct Pods {
 impl Sink<LivePod> for Pods {
     fn event(&self, event: Event<LivePod>) {
         self.index.pod_event(self.scope.as_deref(), event);
+    }
+}
+
+/// Takes volumes of databases.
+pub struct Volumes {
+    /// Namespace of the watch, if it has one.
+    pub scope: Option<String>,
+    /// Where facts go.
+    pub index: Arc<Index>,
+}
+
+impl Sink<LiveVolume> for Volumes {
+    fn event(&self, event: Event<LiveVolume>) {
+        self.index.volume_event(self.scope.as_deref(), event);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is watched: portals, every child kind, pods, and what else the installation grants.
+//! What is watched: portals, every child kind, pods, volumes, and what else the installation grants.
 
 use std::{
     future::Future,
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     children::{Child, REGISTRY},
+    plan::identity::NAME_LABEL,
     reconcile::{Context, Guarded},
     settings::RunSettings,
 };
@@ -63,7 +64,7 @@ impl Sources {
                 scope: scope.clone(),
             };
             tasks.spawn(watch::run(self.portals(scope.as_deref()), portals));
-            self.start_pods(tasks, scope.as_ref());
+            self.start_facts(tasks, scope.as_ref());
             if settings.reload {
                 self.start_reload(tasks, scope.as_deref());
             }
@@ -78,14 +79,29 @@ impl Sources {
         store
     }
 
-    fn start_pods(&self, tasks: &mut JoinSet<()>, scope: Option<&String>) {
+    fn start_facts(&self, tasks: &mut JoinSet<()>, scope: Option<&String>) {
         let pods = core("Pod", "pods");
         let sink = sinks::Pods {
             scope: scope.cloned(),
             index: self.index.clone(),
         };
         let scope = scope.map(String::as_str);
-        tasks.spawn(watch::run(self.thin("Pod", &pods, Some(OURS), scope), sink));
+        tasks.spawn(watch::run(
+            self.thin("Pod", &pods, Some(NAME_LABEL), scope),
+            sink,
+        ));
+        let kind = "PersistentVolumeClaim";
+        let sink = sinks::Volumes {
+            scope: scope.map(str::to_owned),
+            index: self.index.clone(),
+        };
+        let source = self.thin(
+            kind,
+            &core(kind, "persistentvolumeclaims"),
+            Some(NAME_LABEL),
+            scope,
+        );
+        tasks.spawn(watch::run(source, sink));
     }
 
     fn start_reload(&self, tasks: &mut JoinSet<()>, scope: Option<&str>) {

@@ -51,7 +51,7 @@ fn a_portal_that_serves_is_ready_and_says_where() {
     assert_eq!(status.observed_generation, 3);
     assert_eq!(status.url.as_deref(), Some("https://h.test"));
     assert_eq!(status.available.as_deref(), Some("2/2"));
-    assert_eq!(status.policies_held.as_deref(), Some("7/8"));
+    assert_eq!(status.policies_held.as_deref(), Some("8/9"));
     assert_eq!(status.applied.as_deref(), Some("digest"));
     assert_eq!(status.effective.unwrap().revision, case.plan.revision());
     let component = &status.components[0];
@@ -273,7 +273,7 @@ fn compliance_is_the_conjunction_of_the_required_policies_and_does_not_gate_read
             .iter()
             .all(|policy| policy.enforcement == Enforcement::Advisory)
     );
-    assert_eq!(policies.last().unwrap().name, PolicyName::ImagePinned);
+    assert_eq!(policies.last().unwrap().name, PolicyName::ConnectionBudget);
 }
 
 #[test]

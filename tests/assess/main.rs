@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod conditions;
+mod database;
 mod exposure;
 #[path = "../support/offline.rs"]
 mod offline;
 mod pods;
 mod policies;
 mod publishing;
+mod recorded;
 mod times;
 #[path = "../support/world.rs"]
 mod world;

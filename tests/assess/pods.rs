@@ -112,6 +112,15 @@ fn each_trouble_of_a_pod_is_told_with_object_cause_and_next_step() {
             "ended with exit code 3 and was restarted 7 times; look at kubectl logs harbor-app-1 --previous",
         ),
         (
+            PodTrouble::Crashing {
+                exit_code: 1,
+                reason: "Error".into(),
+                restarts: 0,
+            },
+            "CrashLooping",
+            "ended with exit code 1; look at kubectl logs harbor-app-1",
+        ),
+        (
             crashing("OOMKilled"),
             "OutOfMemory",
             "OOMKilled 7 times: it needs more than its memory limit; raise spec.components[app].resources.limits.memory or size",

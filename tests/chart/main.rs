@@ -141,6 +141,7 @@ fn used() -> Grants {
         &["patch"],
     );
     add(&mut used, "", "pods", &["watch"]);
+    add(&mut used, "", "persistentvolumeclaims", &["watch"]);
     add(&mut used, "events.k8s.io", "events", &["create", "patch"]);
     used
 }

@@ -4,6 +4,7 @@
 mod backstage;
 #[path = "../support/bounds.rs"]
 mod bounds;
+mod database;
 #[path = "../support/examples.rs"]
 mod examples;
 mod exposure;

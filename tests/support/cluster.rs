@@ -126,6 +126,7 @@ impl Cluster {
                 memory.remove(key);
                 true
             }
+            Verb::Hold => false,
             Verb::Refuse { .. } | Verb::Wait { .. } | Verb::Block { .. } => {
                 memory.remove(key);
                 false

@@ -155,6 +155,87 @@ pub(crate) const EXAMPLES: &[Example] = &[
         ],
     },
     Example {
+        message: "pooler.mode Transaction makes",
+        field: "spec.database",
+        admitted: &[
+            "{image: a, preset: Generic, database: {managed: {pooler: {mode: Transaction}}}}",
+            "{image: a, preset: Backstage, database: {managed: {pooler: {mode: Session}}}}",
+        ],
+        refused: &[
+            "{image: a, preset: Backstage, database: {managed: {pooler: {mode: Transaction}}}}",
+        ],
+    },
+    Example {
+        message: "managed is only used in mode Managed",
+        field: "spec.database.managed",
+        admitted: &[
+            "{image: a, database: {managed: {}}}",
+            "{image: a, database: {mode: Managed, managed: {instances: 2}}}",
+        ],
+        refused: &["{image: a, database: {mode: None, managed: {instances: 2}}}"],
+    },
+    Example {
+        message: "external is needed in mode External",
+        field: "spec.database.external",
+        admitted: &[
+            "{image: a, database: {}}",
+            "{image: a, database: {mode: None}}",
+            "{image: a, database: {mode: External, external: {host: h, credentialsSecretRef: {name: s}}}}",
+        ],
+        refused: &[
+            "{image: a, database: {mode: External}}",
+            "{image: a, database: {external: {host: h, credentialsSecretRef: {name: s}}}}",
+        ],
+    },
+    Example {
+        message: "reclaimPolicy is only used in mode Managed",
+        field: "spec.database.reclaimPolicy",
+        admitted: &["{image: a, database: {reclaimPolicy: Delete}}"],
+        refused: &["{image: a, database: {mode: None, reclaimPolicy: Delete}}"],
+    },
+    Example {
+        message: "the tag of imageName says the version",
+        field: "spec.database.managed.imageName",
+        admitted: &[
+            "{image: a, database: {managed: {imageName: 'p:17'}}}",
+            "{image: a, database: {managed: {version: 18, imageCatalogRef: {name: c}}}}",
+        ],
+        refused: &[
+            "{image: a, database: {managed: {imageName: 'p:17', version: 17}}}",
+            "{image: a, database: {managed: {imageName: 'p:17', imageCatalogRef: {name: c}}}}",
+        ],
+    },
+    Example {
+        message: "a single instance has no standby",
+        field: "spec.database.managed.synchronous",
+        admitted: &[
+            "{image: a, database: {managed: {instances: 2, synchronous: {mode: Required}}}}",
+            "{image: a, database: {managed: {instances: 1, synchronous: {mode: None}}}}",
+        ],
+        refused: &[
+            "{image: a, database: {managed: {instances: 1, synchronous: {mode: Preferred}}}}",
+        ],
+    },
+    Example {
+        message: "mode None has no pooler",
+        field: "spec.database.managed.pooler.mode",
+        admitted: &[
+            "{image: a, database: {managed: {pooler: {mode: None}}}}",
+            "{image: a, database: {managed: {pooler: {poolSize: 9}}}}",
+        ],
+        refused: &["{image: a, database: {managed: {pooler: {mode: None, instances: 2}}}}"],
+    },
+    Example {
+        message: "caSecretRef is only used in mode VerifyFull",
+        field: "spec.database.external.tls.caSecretRef",
+        admitted: &[
+            "{image: a, database: {mode: External, external: {host: h, credentialsSecretRef: {name: s}, tls: {caSecretRef: {name: c}}}}}",
+        ],
+        refused: &[
+            "{image: a, database: {mode: External, external: {host: h, credentialsSecretRef: {name: s}, tls: {mode: Require, caSecretRef: {name: c}}}}}",
+        ],
+    },
+    Example {
         message: "capacity Spot can be interrupted at any time",
         field: "spec.components[0].placement.capacity",
         admitted: &[
@@ -244,7 +325,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
         ],
     },
     Example {
-        message: "/etc/portal and /tmp are used by the operator",
+        message: "/etc/portal, /etc/portal-database and /tmp are used by the operator",
         field: "spec.config.files[0].mountPath",
         admitted: &[
             "{image: a, config: {files: [{secretRef: {name: s}, mountPath: /etc/portals}, {secretRef: {name: s}, mountPath: /tmp/in}]}}",

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 /// Specs that together use every field.
-pub(crate) const FULL: [&str; 2] = [
+pub(crate) const FULL: [&str; 3] = [
     r#"
 profile: Production
 preset: Generic
@@ -43,12 +43,28 @@ components:
     capacity: Spot
   probes: {liveness: {path: /alive}, readiness: {path: /able}, startup: {timeout: 1m}}
   webSocket: {affinity: Cookie}
-- {name: pier, image: "registry.test/pier:1", path: /}
+- {name: pier, database: None, image: "registry.test/pier:1", path: /}
 config:
   appConfig: {any: {thing: [1]}}
   files:
   - {configMapRef: {name: charts}, mountPath: /srv/charts}
   - {secretRef: {name: keyring}, mountPath: /srv/keys}
+database:
+  mode: Managed
+  reclaimPolicy: Retain
+  confirmDelete: harbor
+  managed:
+    instances: 2
+    version: 17
+    imageCatalogRef: {kind: ImageCatalog, name: gallery}
+    storage: {size: 30Gi, className: slow, walSize: 3Gi}
+    synchronous: {mode: Required}
+    pooler: {mode: Session, instances: 3, poolSize: 44, imageName: "registry.test/bouncer:1"}
+    parameters: {work_mem: 9MB}
+    placement:
+      nodeSelector: {disk: slow}
+      tolerations: [{key: wet, operator: Equal, value: docks, effect: NoExecute, tolerationSeconds: 30}]
+    whenSuspended: Hibernate
 exposure:
   mode: Gateway
   gatewayRef: {name: lighthouse, namespace: coast, sectionName: secure}
@@ -70,11 +86,24 @@ policies: [{name: ImagePinned, waiver: {reason: tags are signed, until: "2030-01
 size: Small
 image: registry.test/crane:7
 host: harbor.test
+database:
+  mode: External
+  external:
+    host: data.test
+    port: 6432
+    database: ledger
+    credentialsSecretRef: {name: keyring}
+    tls: {mode: VerifyFull, caSecretRef: {name: seal, key: root.pem}}
+    maxConnections: 90
 exposure:
   mode: Ingress
   ingressClassName: ferry
   tls: {mode: Secret, secretRef: {name: harbor-seal}}
 ",
+    r#"
+image: registry.test/crane:7
+database: {managed: {imageName: "registry.test/postgresql:17.2"}}
+"#,
 ];
 
 /// Texts that fit a pattern, texts that do not, and how to make a long one that does.
@@ -86,6 +115,24 @@ pub(crate) struct Pattern {
 }
 
 pub(crate) const PATTERNS: &[Pattern] = &[
+    Pattern {
+        regex: r"^\S+:[0-9][^\s/]*$",
+        fit: &["registry.test:5000/p:17", "p:18.1-bookworm@sha256:00"],
+        unfit: &["p", "p:latest", "p:17 ", "p:17/x"],
+        long: |size| format!("{}:1", "a".repeat(size - 2)),
+    },
+    Pattern {
+        regex: r"^[A-Za-z0-9]([-A-Za-z0-9.:]*[A-Za-z0-9])?$",
+        fit: &["d", "db.data.svc", "10.0.0.1", "fd00::1"],
+        unfit: &["-d", "d.", "d/x", "d_x"],
+        long: |size| "a".repeat(size),
+    },
+    Pattern {
+        regex: r"^[A-Za-z_][A-Za-z0-9_$-]*$",
+        fit: &["a", "_a$1-b"],
+        unfit: &["1a", "a b", "a.b"],
+        long: |size| "a".repeat(size),
+    },
     Pattern {
         regex: r"^\S+$",
         fit: &["a", "registry.test:5000/a/b@sha256:00"],

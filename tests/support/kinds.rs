@@ -14,6 +14,7 @@ pub fn resource(kind: &str) -> ApiResource {
         "Node" => ("", "v1", "nodes"),
         "Pod" => ("", "v1", "pods"),
         "Secret" => ("", "v1", "secrets"),
+        "PersistentVolumeClaim" => ("", "v1", "persistentvolumeclaims"),
         "Event" => ("", "v1", "events"),
         "ResourceQuota" => ("", "v1", "resourcequotas"),
         "LimitRange" => ("", "v1", "limitranges"),

@@ -13,6 +13,7 @@
 
 pub mod bed;
 pub mod controllers;
+pub mod database;
 pub mod history;
 pub mod kinds;
 pub mod operator;

@@ -18,8 +18,12 @@ pub(crate) fn portal(spec: &str) -> PortalPlatform {
     portal_of(&serde_yaml_ng::from_str(spec).unwrap_or_else(|error| panic!("{spec}: {error}")))
 }
 
-/// A portal from its spec.
+/// A portal from its spec. It has no database unless the spec says so.
 pub(crate) fn portal_of(spec: &Value) -> PortalPlatform {
+    let mut spec = spec.clone();
+    if spec["database"].is_null() {
+        spec["database"] = json!({"mode": "None"});
+    }
     let object = json!({
         "apiVersion": "portalplatform.dev/v1alpha1",
         "kind": "PortalPlatform",

@@ -190,8 +190,11 @@ impl Space {
             .unwrap_or_else(|error| panic!("the portal was refused: {error}"))
     }
 
-    /// The same, and the server may refuse.
+    /// The same, and the server may refuse. The portal has no database unless the manifest says so.
     pub async fn try_apply_portal(&self, mut manifest: Value) -> Result<Value, kube::Error> {
+        if manifest["spec"].is_object() && manifest["spec"]["database"].is_null() {
+            manifest["spec"]["database"] = json!({"mode": "None"});
+        }
         manifest["apiVersion"] = json!("portalplatform.dev/v1alpha1");
         manifest["kind"] = json!("PortalPlatform");
         if manifest["metadata"]["name"].is_null() {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use portal_operator::{
     children::{
         self,
-        live::{Health, LiveCondition, LiveParent, ReplicasOwner, Workload},
+        live::{ClusterState, Health, LiveCondition, LiveParent, ReplicasOwner, Workload},
     },
     observe::{Node, Observation, Pod, World},
     plan::Plan,
@@ -44,35 +44,69 @@ pub(crate) fn serving(plan: &Plan) -> World {
             resource_version: 10,
             generation: 1,
             deleting: false,
-            owner: Some(UID.into()),
+            owner: (!manifest.retained).then(|| UID.into()),
             owned: manifest.digest | 1,
-            health: health(manifest.kind.kind, count),
+            health: health(manifest.kind.kind, count, plan),
         };
         world.children.insert(
             (manifest.kind.kind, manifest.name.clone()),
             Arc::new(observation),
         );
     }
+    if let Some(managed) = plan.database.managed() {
+        let pooler = managed.pooler.as_ref().map_or(0, |pooler| pooler.instances);
+        for (component, name, count) in [
+            ("db", &managed.name, managed.instances),
+            ("db-pooler", &format!("{}-pooler", managed.name), pooler),
+        ] {
+            for index in 0..count {
+                world.pods.push(Arc::new(pod(component, name, index)));
+            }
+        }
+    }
     for component in &plan.components {
         for index in 0..component.replicas.minimum() {
-            world.pods.push(Arc::new(Pod {
-                name: format!("{}-{index}", component.object_name).into(),
-                component: component.name.as_str().into(),
-                template: "t1".into(),
-                node: Some(
-                    ["a1", "b1", "c1", "a2", "b2", "c2"][usize::try_from(index).unwrap()].into(),
-                ),
-                ready: true,
-                deleting: false,
-                trouble: None,
-            }));
+            let pod = pod(&component.name, &component.object_name, index);
+            world.pods.push(Arc::new(pod));
         }
     }
     world
 }
 
-fn health(kind: &str, count: i32) -> Health {
+/// A ready pod.
+fn pod(component: &str, prefix: &str, index: i32) -> Pod {
+    Pod {
+        name: format!("{prefix}-{index}").into(),
+        component: component.into(),
+        template: "t1".into(),
+        node: Some(["a1", "b1", "c1", "a2", "b2", "c2"][usize::try_from(index).unwrap()].into()),
+        ready: true,
+        deleting: false,
+        trouble: None,
+    }
+}
+
+fn health(kind: &str, count: i32, plan: &Plan) -> Health {
     match kind {
+        "Cluster" => {
+            let managed = plan.database.managed().unwrap();
+            Health::Cluster(Box::new(ClusterState {
+                phase: "Cluster in healthy state".into(),
+                primary: format!("{}-1", managed.name),
+                target_primary: format!("{}-1", managed.name),
+                instances: managed.instances,
+                ready: managed.instances,
+                wanted: managed.instances,
+                secret_version: Some(7),
+                ..ClusterState::default()
+            }))
+        }
+        "Pooler" => Health::Pooler {
+            wanted: 2,
+            instances: 2,
+            phase: "active".into(),
+            phase_reason: String::new(),
+        },
         "Deployment" => Health::Workload(Box::new(Workload {
             replicas: count,
             replicas_owner: ReplicasOwner::Other,

@@ -92,9 +92,15 @@ Roles share it, and a test compares it with the requests that the code makes: ch
 - apiGroups: [cert-manager.io]
   resources: [certificates]
   verbs: [get, watch, create, patch, delete]
-# Why a pod is not ready, and in which zone it runs.
+- apiGroups: [postgresql.cnpg.io]
+  resources: [clusters]
+  verbs: [get, watch, create, patch]
+- apiGroups: [postgresql.cnpg.io]
+  resources: [poolers]
+  verbs: [get, watch, create, patch, delete]
+# Why a pod is not ready, and in which zone it runs; how large the volumes of a database are.
 - apiGroups: [""]
-  resources: [pods]
+  resources: [pods, persistentvolumeclaims]
   verbs: [watch]
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -1,7 +1,7 @@
 //! `DisruptionProtected`: every critical component has a disruption budget, and every budget would let a node drain now.
 
 use super::{Finding, Subject};
-use crate::{api::status::Verdict, children::live::Health};
+use crate::{api::status::Verdict, children::live::Health, plan::database::POOLER_COMPONENT};
 
 pub(super) fn judge(subject: &Subject) -> Finding {
     let finding = |status, reason| {
@@ -13,6 +13,14 @@ pub(super) fn judge(subject: &Subject) -> Finding {
         )
     };
     let mut observed = Vec::new();
+    let pooler = subject
+        .plan
+        .database
+        .managed()
+        .and_then(|managed| managed.pooler.as_ref())
+        .filter(|pooler| pooler.instances > 1)
+        .map(|pooler| (&pooler.name, POOLER_COMPONENT));
+    let mut budgets = Vec::new();
     for component in &subject.plan.components {
         let name = &component.object_name;
         if !component.disruption_budget {
@@ -23,6 +31,9 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             }
             continue;
         }
+        budgets.push((name, component.name.as_str()));
+    }
+    for (name, whose) in budgets.into_iter().chain(pooler) {
         let observation = subject.world.child("PodDisruptionBudget", name);
         let Some((
             Health::Budget {
@@ -43,7 +54,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
                 "PodDisruptionBudget {name} has not been evaluated yet"
             ));
         }
-        observed.push(format!("{} {allowed}", component.name));
+        observed.push(format!("{whose} {allowed}"));
         if *allowed < 1 {
             return finding(Verdict::False, "NoDisruptionAllowed")
                 .observed(observed.join(", "))

@@ -4,6 +4,7 @@
 //! how to provide it.
 
 mod autoscaling;
+mod connection_budget;
 mod disruption_protected;
 mod image_pinned;
 mod network_restricted;
@@ -29,7 +30,7 @@ use crate::{
 type Judge = fn(&Subject) -> Finding;
 
 /// Every policy, in the order of status.
-const POLICIES: [(PolicyName, Judge); 8] = [
+const POLICIES: [(PolicyName, Judge); 9] = [
     (PolicyName::Replicated, replicated::judge),
     (PolicyName::ZoneRedundant, zone_redundant::judge),
     (PolicyName::DisruptionProtected, disruption_protected::judge),
@@ -38,6 +39,7 @@ const POLICIES: [(PolicyName, Judge); 8] = [
     (PolicyName::TransportSecure, transport_secure::judge),
     (PolicyName::PodSecurity, pod_security::judge),
     (PolicyName::ImagePinned, image_pinned::judge),
+    (PolicyName::ConnectionBudget, connection_budget::judge),
 ];
 
 /// What is judged.

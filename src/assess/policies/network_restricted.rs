@@ -3,7 +3,10 @@
 //! Whether the cluster's network plugin enforces NetworkPolicies cannot be read from the API.
 
 use super::{Finding, Subject};
-use crate::api::status::Verdict;
+use crate::{
+    api::status::Verdict,
+    plan::database::{COMPONENT, POOLER_COMPONENT},
+};
 
 pub(super) fn judge(subject: &Subject) -> Finding {
     let finding = |status, reason| {
@@ -32,9 +35,27 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             }
         }
     }
+    if let Some(managed) = subject.plan.database.managed() {
+        let pooler = managed
+            .pooler
+            .as_ref()
+            .map(|pooler| (&pooler.name, POOLER_COMPONENT));
+        for (name, component) in [(&managed.name, COMPONENT)].into_iter().chain(pooler) {
+            match subject.world.child("NetworkPolicy", name) {
+                Some(observation) if !observation.deleting => {
+                    covered += subject.world.pods_of(component).count();
+                }
+                _ => {
+                    return finding(Verdict::False, "PolicyMissing")
+                        .message(format!("NetworkPolicy {name} is not there"));
+                }
+            }
+        }
+    }
     // Pods of a component that the spec no longer has are selected by no policy any more.
     let stray = subject.world.pods.iter().find(|pod| {
         !pod.deleting
+            && ![COMPONENT, POOLER_COMPONENT].contains(&&*pod.component)
             && !subject
                 .plan
                 .components

@@ -1,4 +1,4 @@
-//! `Replicated`: every critical component has at least its least number of pods available.
+//! `Replicated`: every critical component has at least its least number of pods available, and the managed database all its instances.
 
 use super::{Finding, Subject};
 use crate::api::status::Verdict;
@@ -25,12 +25,31 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             }
         }
     }
+    let managed = subject.plan.database.managed();
+    if let Some(managed) = managed {
+        let ready = subject
+            .world
+            .cluster(&managed.name)
+            .map_or(0, |cluster| cluster.ready);
+        observed.push(format!("database {ready}/{}", managed.instances));
+        if ready < managed.instances && short.is_none() {
+            short = Some(format!(
+                "Cluster {}: {ready} of {} instances ready; the condition DatabaseReady says what keeps them",
+                managed.name, managed.instances
+            ));
+        }
+    }
+    let source = if managed.is_some() {
+        "Deployment.status.availableReplicas, Cluster.status.readyInstances"
+    } else {
+        "Deployment.status.availableReplicas"
+    };
     let finding = |status, reason| {
         Finding::new(
             status,
             reason,
             "available pods ≥ minimum, for every critical component",
-            "Deployment.status.availableReplicas",
+            source,
         )
         .observed(observed.join(", "))
     };

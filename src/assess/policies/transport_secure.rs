@@ -4,16 +4,36 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Finding, Subject};
 use crate::{
-    api::status::Verdict,
+    api::{database::ExternalTlsMode, status::Verdict},
     children::live::{Health, LiveCondition},
-    plan::{Route, TlsSource},
+    plan::{Database, Route, TlsSource},
 };
 
 /// Time that is left to mend a renewal that fails.
 const MARGIN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
+const OBJECTIVE: &str = "TLS, certificate valid for more than 14 d; database verified";
+
 pub(super) fn judge(subject: &Subject) -> Finding {
-    let objective = "TLS, certificate valid for more than 14 d";
+    if let Database::External(external) = &subject.plan.database
+        && external.tls != ExternalTlsMode::VerifyFull
+    {
+        return Finding::new(
+            Verdict::False,
+            "DatabaseNotVerified",
+            OBJECTIVE,
+            "spec.database.external.tls.mode",
+        )
+        .observed(format!("{:?}", external.tls))
+        .message(format!(
+            "anybody who answers as {} is taken for the database; set database.external.tls.mode: VerifyFull",
+            external.connection.host
+        ));
+    }
+    exposure(subject, OBJECTIVE)
+}
+
+fn exposure(subject: &Subject, objective: &str) -> Finding {
     let exposure = &subject.plan.exposure;
     let name = &subject.plan.identity.name;
     if exposure.route == Route::None {

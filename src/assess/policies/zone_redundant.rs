@@ -3,9 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Subject};
-use crate::{api::status::Verdict, assess::problems::takes, observe::Node, plan::Component};
+use crate::{
+    api::status::Verdict,
+    assess::problems::takes,
+    observe::Node,
+    plan::{Component, database::COMPONENT},
+};
 
 const OBJECTIVE: &str = "ready pods in ≥ 2 zones, skew ≤ 1, for every critical component";
+
+/// What is wrong: the verdict, its reason and the sentence.
+type Broken = (Verdict, &'static str, String);
 
 pub(super) fn judge(subject: &Subject) -> Finding {
     let finding = |status, reason| {
@@ -22,7 +30,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
         );
     };
     let mut observed = Vec::new();
-    let mut worst: Option<(Verdict, &'static str, String)> = None;
+    let mut worst: Option<Broken> = None;
     for component in subject.critical() {
         let zones = zones_of(subject, component, nodes);
         let text: Vec<_> = zones
@@ -34,6 +42,10 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             worst = verdict(subject, component, nodes, &zones);
         }
     }
+    if let Some((text, broken)) = database(subject, nodes) {
+        observed.push(text);
+        worst = worst.or(broken);
+    }
     let (status, reason, message) = worst.map_or(
         (Verdict::True, "SpreadOverZones", None),
         |(status, reason, message)| (status, reason, Some(message)),
@@ -41,6 +53,36 @@ pub(super) fn judge(subject: &Subject) -> Finding {
     let mut finding = finding(status, reason).observed(observed.join(", "));
     finding.message = message;
     finding
+}
+
+/// The instances of a managed database with standbys: in which zones they are, and what is wrong with that.
+fn database(
+    subject: &Subject,
+    nodes: &BTreeMap<Box<str>, Node>,
+) -> Option<(String, Option<Broken>)> {
+    let managed = subject
+        .plan
+        .database
+        .managed()
+        .filter(|managed| managed.instances > 1)?;
+    let zones = subject.world.ready_by_zone(COMPONENT);
+    let text: Vec<_> = zones
+        .iter()
+        .map(|(zone, pods)| format!("{zone}={pods}"))
+        .collect();
+    let known = nodes.values().any(|node| node.zone.is_some());
+    let broken = (known && zones.len() < 2).then(|| {
+        (
+            Verdict::False,
+            "DatabaseInOneZone",
+            format!(
+                "ready instances of Cluster {} are in {} zones, and a standby in a second one is wanted; see the condition DatabaseReady, or add nodes there",
+                managed.name,
+                zones.len()
+            ),
+        )
+    });
+    Some((format!("database {}", text.join(" ")), broken))
 }
 
 /// Ready pods by zone, with a zero for each zone that could take one.
@@ -65,7 +107,7 @@ fn verdict(
     component: &Component,
     nodes: &BTreeMap<Box<str>, Node>,
     zones: &BTreeMap<&str, i32>,
-) -> Option<(Verdict, &'static str, String)> {
+) -> Option<Broken> {
     let name = &component.object_name;
     let ready = subject
         .world

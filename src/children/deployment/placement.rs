@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::labels_selector;
 use crate::{
-    api::spec::SpreadMode,
+    api::spec::{self, SpreadMode},
     plan::{Component, Plan, availability::CAPACITY_LABEL},
 };
 
@@ -82,10 +82,8 @@ pub(super) fn affinity(plan: &Plan, component: &Component) -> Option<Affinity> {
     })
 }
 
-pub(super) fn tolerations(component: &Component) -> Option<Vec<Toleration>> {
-    let tolerations: Vec<_> = component
-        .placement
-        .tolerations
+pub(in crate::children) fn tolerations(planned: &[spec::Toleration]) -> Option<Vec<Toleration>> {
+    let tolerations: Vec<_> = planned
         .iter()
         .map(|toleration| Toleration {
             key: toleration.key.clone(),

@@ -1,14 +1,14 @@
-//! Pods and the nodes they run on.
+//! Pods, the nodes they run on, and the volumes of databases.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use kube::{ResourceExt, runtime::watcher::Event};
 
-use super::{Index, List, State};
+use super::{FactsByNamespace, Index, List, State};
 use crate::{
     plan::identity::NAME_LABEL,
     runtime::{
-        facts::{self, LiveNode, LivePod},
+        facts::{self, LiveNode, LivePod, LiveVolume},
         queue::PortalKey,
     },
 };
@@ -16,7 +16,31 @@ use crate::{
 impl Index {
     /// Takes an event of the watch of pods.
     pub fn pod_event(&self, scope: Option<&str>, event: Event<LivePod>) {
-        let list_key = ("Pod", scope.map(str::to_owned));
+        self.fact_event("Pod", scope, event, |state| &mut state.pods, facts::pod);
+    }
+
+    /// Takes an event of the watch of volumes.
+    pub fn volume_event(&self, scope: Option<&str>, event: Event<LiveVolume>) {
+        let kind = "PersistentVolumeClaim";
+        self.fact_event(
+            kind,
+            scope,
+            event,
+            |state| &mut state.volumes,
+            facts::volume,
+        );
+    }
+
+    /// Keeps the facts of objects that carry the label of a portal.
+    fn fact_event<L: ResourceExt, F: PartialEq>(
+        &self,
+        kind: &'static str,
+        scope: Option<&str>,
+        event: Event<L>,
+        facts: fn(&mut State) -> &mut FactsByNamespace<F>,
+        read: fn(&L) -> F,
+    ) {
+        let list_key = (kind, scope.map(str::to_owned));
         let mut state = self.lock();
         match event {
             Event::Init => {
@@ -27,14 +51,14 @@ impl Index {
                     list.seen
                         .insert((live.namespace().unwrap_or_default(), live.name_any()));
                 }
-                self.insert_pod(&mut state, &live);
+                self.insert_fact(facts(&mut state), &live, read);
             }
-            Event::Apply(live) => self.insert_pod(&mut state, &live),
+            Event::Apply(live) => self.insert_fact(facts(&mut state), &live, read),
             Event::Delete(live) => {
                 let namespace = live.namespace().unwrap_or_default();
                 let portal = live.labels().get(NAME_LABEL).cloned().unwrap_or_default();
                 let key = (portal.as_str().into(), live.name_any().into());
-                if let Some(all) = state.pods.get_mut(&namespace)
+                if let Some(all) = facts(&mut state).get_mut(&namespace)
                     && all.remove(&key).is_some()
                 {
                     self.queue.add(PortalKey::new(&namespace, &portal));
@@ -42,7 +66,7 @@ impl Index {
             }
             Event::InitDone => {
                 let list = state.lists.remove(&list_key).unwrap_or_default();
-                for (namespace, all) in &mut state.pods {
+                for (namespace, all) in facts(&mut state) {
                     if scope.is_some_and(|scope| scope != namespace) {
                         continue;
                     }
@@ -58,16 +82,21 @@ impl Index {
         }
     }
 
-    fn insert_pod(&self, state: &mut State, live: &LivePod) {
+    fn insert_fact<L: ResourceExt, F: PartialEq>(
+        &self,
+        facts: &mut FactsByNamespace<F>,
+        live: &L,
+        read: fn(&L) -> F,
+    ) {
         let namespace = live.namespace().unwrap_or_default();
         let Some(portal) = live.labels().get(NAME_LABEL) else {
             return;
         };
-        let pod = facts::pod(live);
-        let key = (portal.as_str().into(), pod.name.clone());
-        let all = state.pods.entry(namespace.clone()).or_default();
-        if all.get(&key).is_none_or(|before| **before != pod) {
-            all.insert(key, Arc::new(pod));
+        let fact = read(live);
+        let key = (portal.as_str().into(), live.name_any().into());
+        let all = facts.entry(namespace.clone()).or_default();
+        if all.get(&key).is_none_or(|before| **before != fact) {
+            all.insert(key, Arc::new(fact));
             self.queue.add(PortalKey::new(&namespace, portal));
         }
     }

@@ -1,0 +1,108 @@
+//! A stand-in for CloudNativePG: it makes pods for every Cluster and Pooler and reports what the real one reported.
+
+use std::time::Duration;
+
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::space::Space;
+
+/// Plays CloudNativePG in one namespace until it is dropped.
+pub struct CloudNativePg(JoinHandle<()>);
+
+impl Drop for CloudNativePg {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Begins to play it.
+pub fn play(space: &Space) -> CloudNativePg {
+    let clusters = space.api("Cluster");
+    let poolers = space.api("Pooler");
+    let pods = space.api("Pod");
+    CloudNativePg(tokio::spawn(async move {
+        loop {
+            for api in [&clusters, &poolers] {
+                let Ok(list) = api.list(&ListParams::default()).await else {
+                    continue;
+                };
+                for item in list.items {
+                    let object = serde_json::to_value(&item).unwrap();
+                    if object["status"]["phase"].is_string() {
+                        continue;
+                    }
+                    let name = item.metadata.name.clone().unwrap_or_default();
+                    for pod in instance_pods(&object) {
+                        let pod = serde_json::from_value(pod).unwrap();
+                        // A pod of a former round may be there.
+                        let _ = pods.create(&PostParams::default(), &pod).await;
+                    }
+                    let status = if object["kind"] == "Pooler" {
+                        json!({"phase": "active", "instances": object["spec"]["instances"]})
+                    } else {
+                        healthy(&object)
+                    };
+                    let patch = Patch::Merge(json!({"status": status}));
+                    // The object may be gone by now.
+                    let _ = api
+                        .patch_status(&name, &PatchParams::default(), &patch)
+                        .await;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }))
+}
+
+/// What a Cluster reports when it has nothing left to do.
+pub fn healthy(cluster: &Value) -> Value {
+    let name = cluster["metadata"]["name"].as_str().unwrap();
+    json!({
+        "phase": "Cluster in healthy state",
+        "instances": cluster["spec"]["instances"],
+        "readyInstances": cluster["spec"]["instances"],
+        "currentPrimary": format!("{name}-1"),
+        "targetPrimary": format!("{name}-1"),
+        "secretsResourceVersion": {"applicationSecretVersion": "7"},
+    })
+}
+
+/// The pods of a Cluster or Pooler, with the labels that CloudNativePG gives them.
+fn instance_pods(object: &Value) -> Vec<Value> {
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str().unwrap();
+    let inherited = if object["kind"] == "Pooler" {
+        &object["spec"]["template"]["metadata"]["labels"]
+    } else {
+        &object["spec"]["inheritedMetadata"]["labels"]
+    };
+    let count = object["spec"]["instances"].as_i64().unwrap();
+    (1..=count)
+        .map(|index| {
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {
+                    "name": format!("{name}-{index}"),
+                    "labels": inherited,
+                    "ownerReferences": [{
+                        "apiVersion": "postgresql.cnpg.io/v1", "kind": object["kind"], "name": name,
+                        "uid": metadata["uid"], "controller": true,
+                    }],
+                },
+                "spec": {
+                    "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "topologySpreadConstraints": [{
+                        "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+                        "labelSelector": {"matchLabels": inherited},
+                    }],
+                    "containers": [{
+                        "name": "postgres", "image": "registry.local/postgresql:17",
+                        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                    }],
+                },
+            })
+        })
+        .collect()
+}
