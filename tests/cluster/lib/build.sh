@@ -136,7 +136,7 @@ build_folder() {
     go install -trimpath -buildvcs=false -tags "$(build_tags "$folder")" -ldflags "$(link_flags "$folder")" "${packages[@]}") >"$work/log" 2>&1 &
   builder=$!
   # shellcheck disable=SC2064 # the values of now are meant
-  trap "kill $builder 2>/dev/null; rm -rf '$work'" EXIT
+  trap "kill $builder 2>/dev/null || true; rm -rf '$work'" EXIT
   show_progress "$builder" "$t0" "${names[*]}"
   if ! wait "$builder"; then
     cat "$work/log" >&2

@@ -115,13 +115,17 @@ component_arguments() {
         esac
       done <<<"$kinds"
       ;;
+    databases) arguments=("$(binary_path kubectl)" "$dir/admin.kubeconfig") ;;
   esac
 }
 
 # start_component NAME starts it in a session of its own, so that it outlives the shell that started it.
 start_component() {
   local binary arguments
-  binary=$(binary_path "${1/controllers/kwok}")
+  case $1 in
+    databases) binary=$here/config/controllers/databases ;;
+    *) binary=$(binary_path "${1/controllers/kwok}") ;;
+  esac
   component_arguments "$1"
   ! declare -F more_arguments >/dev/null || more_arguments "$1"
   printf -- '--- %s: %s %s\n' "$(date -u +%FT%TZ)" "$binary" "${arguments[*]}" >>"$dir_logs/$1.log"
@@ -193,6 +197,8 @@ answers() {
     kube-apiserver) kube --request-timeout=2s get --raw /readyz ;;
     # Its readiness needs two scrapes; liveness tells that it serves.
     metrics-server) health metrics-server /livez ;;
+    # It serves nothing.
+    databases) true ;;
     *) health "$1" /healthz ;;
   esac
 }
