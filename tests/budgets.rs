@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Operator, Record, Space, condition, controllers};
+use support::{Operator, Record, Space, condition, controllers, database};
 
 /// A portal of ten lines.
 fn portal(preset: &str) -> Value {
@@ -268,4 +268,43 @@ async fn a_converged_portal_costs_nothing_for_a_minute_but_watches() {
     let now = space.portal("portal").await["metadata"]["resourceVersion"].clone();
     assert_eq!(now, version, "somebody wrote the portal");
     println!("a minute at rest: {watches} watch requests, 0 others");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_costs_one_look_and_one_write_for_each_object_of_it() {
+    let (space, operator) = Space::with_operator("budget-database").await;
+    let _controllers = controllers::play(&space);
+    let _cloudnative_pg = database::play(&space);
+    let mut with_database = portal("Generic");
+    with_database["spec"]["database"] = json!({});
+    space.apply_portal_value(with_database).await;
+    space.wait_ready("portal").await;
+    let records = step(&operator, 0).await;
+    let of_database = [
+        "clusters portal-db",
+        "networkpolicies portal-db",
+        "networkpolicies portal-db-pooler",
+        "poddisruptionbudgets portal-db-pooler",
+        "poolers portal-db-pooler",
+    ];
+    let found: Vec<_> = lines(&records)
+        .into_iter()
+        .filter(|line| line.contains("portal-db"))
+        .collect();
+    let mut wanted: Vec<_> = ["apply", "get"]
+        .iter()
+        .flat_map(|verb| {
+            of_database
+                .iter()
+                .map(move |object| format!("{verb} {object}"))
+        })
+        .collect();
+    wanted.sort();
+    assert_eq!(found, wanted);
+    let all = lines(&records).len();
+    assert_eq!(
+        all,
+        expected(&["get", "apply"], &[]).len() + wanted.len() + 1,
+        "and the hand-over"
+    );
 }

@@ -14,7 +14,7 @@ use std::{
 use faults::{Fault, Faults, Key};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use support::{Bed, Operator, OperatorOptions, Space, controllers, samples};
+use support::{Bed, Operator, OperatorOptions, Space, controllers, database, samples};
 
 /// Cases at the same time.
 const PARALLEL: usize = 8;
@@ -24,25 +24,44 @@ const PARALLEL: usize = 8;
 enum Scenario {
     /// Generic, created behind a Gateway.
     Create,
-    /// Backstage, whose first pod has to start alone.
+    /// Backstage, whose first pod has to start alone, on a database that has to be there before.
     FirstStart,
     /// It moves from a Gateway to an Ingress, loses a component and its autoscaler, and has a new image.
     Update,
+    /// The database gets a new image and a parameter, which cannot be written at once, and loses its pooler.
+    Database,
 }
 
-const SCENARIOS: [Scenario; 3] = [Scenario::Create, Scenario::FirstStart, Scenario::Update];
+const SCENARIOS: [Scenario; 4] = [
+    Scenario::Create,
+    Scenario::FirstStart,
+    Scenario::Update,
+    Scenario::Database,
+];
 
 impl Scenario {
     /// The portal as it is before the faults; `None`: there is none.
     fn before(self) -> Option<Value> {
-        (self == Self::Update).then(|| {
-            let mut portal = Self::small(samples::gateway());
-            portal["spec"]["components"] = json!([
-                {"name": "app", "image": "registry.local/app:1", "path": "/"},
-                {"name": "worker", "image": "registry.local/worker:1"},
-            ]);
-            portal
-        })
+        match self {
+            Self::Create | Self::FirstStart => None,
+            Self::Update => {
+                let mut portal = Self::small(samples::gateway());
+                portal["spec"]["components"] = json!([
+                    {"name": "app", "image": "registry.local/app:1", "path": "/"},
+                    {"name": "worker", "image": "registry.local/worker:1"},
+                ]);
+                Some(portal)
+            }
+            Self::Database => Some(Self::with_database(json!({
+                "managed": {"imageName": "registry.local/p:17.1"},
+            }))),
+        }
+    }
+
+    fn with_database(database: Value) -> Value {
+        let mut portal = Self::small(samples::small());
+        portal["spec"]["database"] = database;
+        portal
     }
 
     /// The same with two pods for each component, which is enough and cheaper than three.
@@ -58,8 +77,15 @@ impl Scenario {
             Self::FirstStart => {
                 let mut portal = Self::small(samples::gateway());
                 portal["spec"]["preset"] = json!("Backstage");
+                portal["spec"]["database"] = json!({});
                 portal
             }
+            Self::Database => Self::with_database(json!({
+                "managed": {
+                    "imageName": "registry.local/p:17.2", "parameters": {"work_mem": "9MB"},
+                    "pooler": {"mode": "None"},
+                },
+            })),
             Self::Update => {
                 let mut portal = Self::small(samples::ingress());
                 portal["spec"]["components"][0]["image"] = json!("registry.local/app:2");
@@ -84,11 +110,17 @@ struct End {
     died: bool,
 }
 
-/// Runs a scenario; the operator dies at `crash`, if there is one, and lives again.
-async fn run(scenario: Scenario, crash: Option<(Key, Fault)>) -> End {
+/// Runs a scenario; the operator dies at `crash`, if there is one, and lives again. What others report, such as a budget,
+/// may come later, so the end is waited for: `expected`, or one that stays.
+async fn run(
+    scenario: Scenario,
+    crash: Option<(Key, Fault)>,
+    expected: Option<Vec<String>>,
+) -> End {
     let bed = Bed::shared().await;
     let space = Space::new(bed, "crash").await;
     let _controllers = controllers::play(&space);
+    let _cloudnative_pg = database::play(&space);
     let pods = space.history("Pod").await;
     let faults = Faults::default();
     let options = OperatorOptions {
@@ -127,6 +159,9 @@ async fn run(scenario: Scenario, crash: Option<(Key, Fault)>) -> End {
         let mut alive = std::collections::BTreeSet::new();
         for change in pods.changes() {
             let (support::history::Change::Is(pod) | support::history::Change::Gone(pod)) = &change;
+            if pod["metadata"]["labels"]["portalplatform.dev/component"] != "app" {
+                continue;
+            }
             alive.insert(pod["metadata"]["name"].to_string());
             assert!(
                 ready || alive.len() == 1,
@@ -136,8 +171,24 @@ async fn run(scenario: Scenario, crash: Option<(Key, Fault)>) -> End {
         }
         assert!(ready);
     }
+    let end = Instant::now() + Duration::from_secs(60);
+    let mut found = state(&space).await;
+    loop {
+        let reached = if let Some(expected) = &expected {
+            found == *expected
+        } else {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let before = std::mem::replace(&mut found, state(&space).await);
+            found == before
+        };
+        if reached || Instant::now() > end {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        found = state(&space).await;
+    }
     End {
-        state: state(&space).await,
+        state: found,
         made_and_removed: faults.made_and_removed(),
         requests: faults.seen()[from..]
             .iter()
@@ -255,7 +306,7 @@ fn difference(expected: &[String], found: &[String]) -> String {
 /// Writes, as nothing differs before and after a read; `PORTAL_CRASH=all` takes the reads as well, and
 /// `PORTAL_CRASH="Create/CrashAfter/apply services portal-app #0"` one case alone.
 async fn every_crash_of(scenario: Scenario) {
-    let reference = run(scenario, None).await;
+    let reference = run(scenario, None, None).await;
     let only = std::env::var("PORTAL_CRASH").ok();
     let mut cases = Vec::new();
     for key in &reference.requests {
@@ -282,7 +333,8 @@ async fn every_crash_of(scenario: Scenario) {
         .map(|(name, key, fault)| async move {
             // A second write of a child follows the pace of its pods as well, and may be needless this time.
             let always = key.occurrence == 0;
-            let run = tokio::spawn(run(scenario, Some((key, fault)))).await;
+            let expected = Some(reference.state.clone());
+            let run = tokio::spawn(run(scenario, Some((key, fault)), expected)).await;
             let problem = match run {
                 Err(error) => match error.into_panic().downcast::<String>() {
                     Ok(text) => *text,
@@ -344,4 +396,9 @@ async fn a_crash_at_any_request_of_a_first_start_changes_nothing_in_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_request_of_an_update_changes_nothing_in_the_end() {
     every_crash_of(SCENARIOS[2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_request_of_a_change_of_the_database_changes_nothing_in_the_end() {
+    every_crash_of(SCENARIOS[3]).await;
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use support::{
     Operator, Space, condition,
     controllers::{self, Controllers},
+    database::{self, CloudNativePg},
     samples,
     shape::{difference, shape},
 };
@@ -70,20 +71,32 @@ fn objects() -> Vec<(&'static str, &'static str, Value)> {
             "gate",
             json!({"spec": {"hostnames": ["evil.example.com"]}}),
         ),
+        ("Cluster", "base-db", json!({"spec": {"instances": 1}})),
+        (
+            "Pooler",
+            "base-db-pooler",
+            json!({"spec": {"pgbouncer": {"poolMode": "transaction"}}}),
+        ),
     ]
 }
 
-/// Two portals that have children of every kind between them.
-async fn stage(prefix: &str) -> (Space, Operator, Controllers) {
+/// Three portals that have children of every kind between them.
+async fn stage(prefix: &str) -> (Space, Operator, (Controllers, CloudNativePg)) {
     let (space, operator) = Space::with_operator(prefix).await;
-    let controllers = controllers::play(&space);
+    let controllers = (controllers::play(&space), database::play(&space));
     space.apply_portal_value(samples::ingress()).await;
     let mut gate = samples::gateway();
     gate["metadata"]["name"] = json!("gate");
     gate["spec"]["host"] = json!("gate.example.com");
     space.apply_portal_value(gate).await;
-    space.wait_ready("portal").await;
-    space.wait_ready("gate").await;
+    let mut base = samples::small();
+    base["metadata"]["name"] = json!("base");
+    base["spec"]["profile"] = json!("Staging");
+    base["spec"]["database"] = json!({"reclaimPolicy": "Delete"});
+    space.apply_portal_value(base).await;
+    for portal in ["portal", "gate", "base"] {
+        space.wait_ready(portal).await;
+    }
     operator.settle().await;
     (space, operator, controllers)
 }

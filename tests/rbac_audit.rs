@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::{Value, json};
 use support::{
-    Bed, Space, controllers,
+    Bed, Space, controllers, database,
     process::{Process, chart},
     samples,
     space::PATIENCE,
@@ -84,6 +84,7 @@ fn used(bed: &Bed) -> (BTreeSet<Right>, Vec<String>) {
 /// Makes the operator do everything that it can.
 async fn everything(space: &Space) {
     let _controllers = controllers::play(space);
+    let _cloudnative_pg = database::play(space);
     space
         .create(json!({"kind": "Secret", "metadata": {"name": "token", "labels": {"portalplatform.dev/reload": "true"}},
             "stringData": {"TOKEN": "a"}}))
@@ -93,6 +94,7 @@ async fn everything(space: &Space) {
         {"name": "app", "image": "registry.local/app:1", "path": "/", "envFrom": [{"secretRef": {"name": "token"}}]},
         {"name": "worker", "image": "registry.local/worker:1"},
     ]);
+    portal["spec"]["database"] = json!({"reclaimPolicy": "Delete"});
     space.apply_portal_value(portal.clone()).await;
     space.wait_ready("portal").await;
 
@@ -112,6 +114,7 @@ async fn everything(space: &Space) {
     space.apply_portal_value(bare).await;
     for (kind, name) in [
         ("HTTPRoute", "portal"),
+        ("Pooler", "portal-db-pooler"),
         ("Deployment", "portal-worker"),
         ("HorizontalPodAutoscaler", "portal-app"),
         ("PodDisruptionBudget", "portal-app"),
