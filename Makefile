@@ -20,6 +20,10 @@ build: ## build the operator in release mode
 test: ## run all tests on a real control plane with simulated nodes
 	@tests/run
 
+.PHONY: e2e
+e2e: ## tell the stories on real nodes with a real PostgreSQL; Linux, root
+	@tests/e2e/run
+
 .PHONY: demo
 demo: ## start a control plane and the operator, and deploy the samples; CLUSTER=current: on your cluster
 	@config/demo/demo

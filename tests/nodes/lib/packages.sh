@@ -52,10 +52,12 @@ fetch_packages() {
   say "fetched Debian packages in $(elapsed "$t0")"
 }
 
-# debian_mirror prints where debootstrap finds Debian: where apt does, if the machine runs Debian.
+# debian_mirror prints where debootstrap finds Debian: where apt does, if the machine runs Debian; elsewhere it has to be told.
 debian_mirror() {
   local mirror
   # shellcheck disable=SC2016 # a format of apt
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -E '^https?://.*/debian/?$' | head -n 1 || true)
-  echo "${PORTAL_DEBIAN_MIRROR:-${mirror:-http://deb.debian.org/debian}}"
+  mirror=${PORTAL_DEBIAN_MIRROR:-$mirror}
+  [[ -n $mirror ]] || die "apt knows no mirror of Debian: set PORTAL_DEBIAN_MIRROR to the address of one"
+  echo "$mirror"
 }
