@@ -459,3 +459,19 @@ fn a_volume_that_is_large_enough_is_no_trouble() {
         assert_eq!(case.ready().status, Verdict::True);
     }
 }
+
+#[test]
+fn behind_a_pooler_components_wait_until_the_cluster_was_healthy() {
+    let mut case = case();
+    let usable = |case: &Case| {
+        let managed = case.plan.database.managed().unwrap();
+        case.world.database_facts(managed).usable
+    };
+    assert!(usable(&case));
+    // An instance serves, but the role of PgBouncer is not there before all do.
+    change_cluster(&mut case, |cluster| {
+        cluster.phase = "Waiting for the instances to become active".into();
+        cluster.ready = 1;
+    });
+    assert!(!usable(&case));
+}
