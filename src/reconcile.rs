@@ -1,4 +1,5 @@
 //! The pipeline, for one portal: observe, plan, converge, apply, assess, publish.
+// Over 400 lines: the one place where the steps meet, read from top to bottom.
 
 use std::{
     collections::HashMap,

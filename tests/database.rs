@@ -1,5 +1,6 @@
 //! The database of a portal on a real control plane, with a stand-in for CloudNativePG: when components start, what survives,
 //! and what is never touched.
+// Over 400 lines: one life of a database, a test for each thing that may happen to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 //! Requests fail in every way and events get lost: each portal recovers by itself, and none disturbs its neighbours.
+// Over 400 lines: every fault is judged by the same portal and the same helpers.
 
 #[path = "support/faults.rs"]
 mod faults;

@@ -79,9 +79,7 @@ impl Child for ClusterChild {
             phase_reason: status.phase_reason.clone(),
             primary: status.current_primary.clone(),
             target_primary: status.target_primary.clone(),
-            instances: status.instances.unwrap_or(0),
             ready: status.ready_instances.unwrap_or(0),
-            wanted: live.spec.instances.unwrap_or(0),
             image: live.spec.image_name.clone(),
             storage: live.spec.storage.clone().and_then(|storage| storage.size),
             wal_storage: live

@@ -45,21 +45,16 @@ impl Child for DisruptionBudgetChild {
                 Manifest::of_component(&KIND, plan, component, &json!({"spec": spec}))
             });
         // CloudNativePG makes budgets for its instances, but none for its poolers.
-        let pooler = plan
-            .database
-            .managed()
-            .and_then(|managed| managed.pooler.as_ref())
-            .filter(|pooler| pooler.instances > 1)
-            .map(|pooler| {
-                let pods = BTreeMap::from([(POOLER_LABEL.to_owned(), pooler.name.clone())]);
-                Manifest::of_database(
-                    &KIND,
-                    plan,
-                    POOLER_COMPONENT,
-                    pooler.name.clone(),
-                    &json!({"spec": spec(pods)}),
-                )
-            });
+        let pooler = plan.database.pooler_with_budget().map(|pooler| {
+            let pods = BTreeMap::from([(POOLER_LABEL.to_owned(), pooler.name.clone())]);
+            Manifest::of_database(
+                &KIND,
+                plan,
+                POOLER_COMPONENT,
+                pooler.name.clone(),
+                &json!({"spec": spec(pods)}),
+            )
+        });
         components.chain(pooler).collect()
     }
 

@@ -32,8 +32,6 @@ pub type Live = Thin<LiveSpec, LiveStatus>;
 pub struct LiveSpec {
     /// Number of pods of a Deployment.
     pub replicas: Option<i32>,
-    /// Number of instances of a Cluster or Pooler.
-    pub instances: Option<i32>,
     /// Image of a Cluster.
     pub image_name: Option<String>,
     /// Data volumes of a Cluster.
@@ -154,7 +152,6 @@ pub enum Health {
     Cluster(Box<ClusterState>),
     /// A Pooler of CloudNativePG.
     Pooler {
-        wanted: i32,
         instances: i32,
         phase: String,
         phase_reason: String,
@@ -172,12 +169,8 @@ pub struct ClusterState {
     pub primary: String,
     /// Instance that shall take them; another than `primary` during a failover.
     pub target_primary: String,
-    /// Instances that exist.
-    pub instances: i32,
     /// Instances that are ready.
     pub ready: i32,
-    /// Instances that its spec asks for.
-    pub wanted: i32,
     /// Image that its spec asks for.
     pub image: Option<String>,
     /// Size of the data volumes that its spec asks for.

@@ -68,7 +68,6 @@ impl Child for PoolerChild {
 
     fn health(&self, live: &Live) -> Health {
         Health::Pooler {
-            wanted: live.spec.instances.unwrap_or(1),
             instances: live.status.instances.unwrap_or(0),
             phase: live.status.phase.clone(),
             phase_reason: live.status.phase_reason.clone(),

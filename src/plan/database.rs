@@ -175,6 +175,13 @@ impl Database {
         }
     }
 
+    /// The pooler whose pods a disruption budget keeps: one pod alone could never be evicted.
+    #[must_use]
+    pub fn pooler_with_budget(&self) -> Option<&Pooler> {
+        let pooler = self.managed()?.pooler.as_ref()?;
+        (pooler.instances > 1).then_some(pooler)
+    }
+
     /// The cluster, if it is managed.
     #[must_use]
     pub fn managed(&self) -> Option<&Managed> {

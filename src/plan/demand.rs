@@ -12,6 +12,7 @@ const BACKSTAGE_CONNECTIONS_PER_POOL: i32 = 6;
 const BACKSTAGE_POOL: std::ops::RangeInclusive<i32> = 2..=5;
 /// What a pod of preset Generic is told to open at most.
 const GENERIC_CONNECTIONS: i32 = 10;
+
 /// The connections that components may open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Demand {

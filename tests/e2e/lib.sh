@@ -96,7 +96,6 @@ cluster_field() { kubectl get clusters.postgresql.cnpg.io "$1" --namespace "$nam
 primary() { cluster_field "$1" status.currentPrimary; }
 healthy() { [[ $(cluster_field "$1" status.readyInstances)/$(cluster_field "$1" status.phase) == "$2/Cluster in healthy state" ]]; }
 node_of() { kubectl get pod "$1" --namespace "$namespace" --output 'jsonpath={.spec.nodeName}'; }
-uid_of() { kubectl get "$1" "$2" --namespace "$namespace" --output 'jsonpath={.metadata.uid}'; }
 # psql CLUSTER SQL as its superuser, on the primary.
 psql() {
   kubectl exec --namespace "$namespace" --container postgres "$(primary "$1")" -- \
@@ -125,6 +124,5 @@ nothing_lost() {
   answer=$(ask "$1" /check) || fail "$1 cannot count its rows"
   lost=$(field lost <<<"$answer")
   [[ $lost == 0 ]] || fail "$lost acknowledged rows are lost: $answer"
-  lost_rows=$((${lost_rows:-0} + lost))
   counted_rows=$(field acked <<<"$answer")
 }

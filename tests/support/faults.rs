@@ -1,5 +1,6 @@
 //! A layer around the innermost client that breaks chosen requests of an operator, before they are sent or after the server has
 //! committed them, and chosen events of its watches.
+// Over 400 lines: one layer, whose rules, memory and stream of events belong together.
 
 #![allow(
     dead_code,

@@ -94,15 +94,12 @@ fn health(kind: &str, count: i32, plan: &Plan) -> Health {
                 phase: "Cluster in healthy state".into(),
                 primary: format!("{}-1", managed.name),
                 target_primary: format!("{}-1", managed.name),
-                instances: managed.instances,
                 ready: managed.instances,
-                wanted: managed.instances,
                 secret_version: Some(7),
                 ..ClusterState::default()
             }))
         }
         "Pooler" => Health::Pooler {
-            wanted: 2,
             instances: 2,
             phase: "active".into(),
             phase_reason: String::new(),

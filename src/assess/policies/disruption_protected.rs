@@ -16,9 +16,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
     let pooler = subject
         .plan
         .database
-        .managed()
-        .and_then(|managed| managed.pooler.as_ref())
-        .filter(|pooler| pooler.instances > 1)
+        .pooler_with_budget()
         .map(|pooler| (&pooler.name, POOLER_COMPONENT));
     let mut budgets = Vec::new();
     for component in &subject.plan.components {

@@ -30,17 +30,17 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             external.connection.host
         ));
     }
-    exposure(subject, OBJECTIVE)
+    exposure(subject)
 }
 
-fn exposure(subject: &Subject, objective: &str) -> Finding {
+fn exposure(subject: &Subject) -> Finding {
     let exposure = &subject.plan.exposure;
     let name = &subject.plan.identity.name;
     if exposure.route == Route::None {
         return Finding::new(
             Verdict::True,
             "NotExposed",
-            objective,
+            OBJECTIVE,
             "spec.exposure, spec.host",
         )
         .observed("not reachable from outside the cluster");
@@ -49,36 +49,36 @@ fn exposure(subject: &Subject, objective: &str) -> Finding {
         TlsSource::None => Finding::new(
             Verdict::False,
             "PlainHTTP",
-            objective,
+            OBJECTIVE,
             "spec.exposure.tls",
         )
         .message("the portal is exposed without TLS; set exposure.tls.issuerRef to have a certificate made"),
         TlsSource::Gateway => Finding::new(
             Verdict::Unknown,
             "CertificateAtGateway",
-            objective,
+            OBJECTIVE,
             "spec.exposure.tls",
         )
         .message("the Gateway's listener has its own certificate, which the operator does not read; use tls.mode CertManager to have it watched, or waive the policy"),
         TlsSource::Secret(secret) => Finding::new(
             Verdict::Unknown,
             "CertificateInSecret",
-            objective,
+            OBJECTIVE,
             "spec.exposure.tls",
         )
         .message(format!(
             "the certificate is in Secret {secret}, and the operator reads no Secrets; use tls.mode CertManager to have it watched, or waive the policy"
         )),
-        TlsSource::CertManager(_) => certificate(subject, name, objective),
+        TlsSource::CertManager(_) => certificate(subject, name),
     }
 }
 
-fn certificate(subject: &Subject, name: &str, objective: &str) -> Finding {
+fn certificate(subject: &Subject, name: &str) -> Finding {
     let finding = |status, reason| {
         Finding::new(
             status,
             reason,
-            objective,
+            OBJECTIVE,
             format!("Certificate {name}: conditions Ready, status.notAfter"),
         )
     };

@@ -2,7 +2,6 @@
 # Edits of a database in use: the portal stays available, or the status says otherwise.
 
 story_changes() {
-  local generation
   change parameters '{"spec": {"database": {"managed": {"parameters": {"max_wal_senders": "12"}}}}}' \
     "parameter that needs a restart changed" parameter_is max_wal_senders 12
   change password "" "password of the database changed" password_is_used

@@ -7,7 +7,7 @@ story_profiles() {
   local t0
   t0=$(now_ms)
   kubectl apply --filename "$here/manifests/shop.yaml" >/dev/null
-  reach Development 1 "$t0" "ten lines applied, profile Development: Ready"
+  reach Development 1 "$t0" "applied, profile Development: Ready"
   t0=$(now_ms)
   patch shop '{"spec": {"profile": "Staging"}}'
   reach Staging 2 "$t0" "profile Staging: Ready with the second instance and the pooler"
