@@ -208,11 +208,12 @@ health() {
   kube --server="https://127.0.0.1:$(port "$1")" --request-timeout=2s get --raw "$2"
 }
 
-etcd_healthy() {
-  local connection answer
-  exec {connection}<>"/dev/tcp/127.0.0.1/$(port etcd)" || return 1
-  printf 'GET /health HTTP/1.0\r\n\r\n' >&"$connection"
-  answer=$(timeout 2 cat <&"$connection")
-  exec {connection}>&-
-  [[ $answer == *'"health":"true"'* ]]
+etcd_healthy() { [[ $(plain_get etcd /health) == *'"health":"true"'* ]]; }
+
+# plain_get NAME PATH prints what a port answers without TLS, with its head.
+plain_get() {
+  local connection
+  exec {connection}<>"/dev/tcp/127.0.0.1/$(port "$1")" || return 1
+  printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&"$connection"
+  timeout 2 cat <&"$connection"
 }

@@ -58,14 +58,7 @@ apply_addons() {
   start_component local-path-provisioner
 }
 
-coredns_ready() {
-  local connection answer
-  exec {connection}<>"/dev/tcp/127.0.0.1/$(port coredns-ready)" || return 1
-  printf 'GET /ready HTTP/1.0\r\n\r\n' >&"$connection"
-  answer=$(timeout 2 cat <&"$connection")
-  exec {connection}>&-
-  [[ $answer == *" 200 OK"* ]]
-}
+coredns_ready() { [[ $(plain_get coredns-ready /ready) == *" 200 OK"* ]]; }
 
 # Two operators on different nodes: with the only one on the lost node nothing fails over until its pod is moved, minutes later.
 apply_operator() {
