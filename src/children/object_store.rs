@@ -54,6 +54,7 @@ impl Child for ObjectStoreChild {
             configuration: configuration(&backup.destination),
             retention_policy: backup.retention.clone(),
             instance_sidecar_configuration: SidecarConfiguration {
+                retention_policy_interval_seconds: backup.look_seconds,
                 resources: resources(),
                 env: region(&backup.destination),
             },

@@ -83,7 +83,9 @@ pub struct DataConfiguration {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SidecarConfiguration {
+    pub retention_policy_interval_seconds: u64,
     pub resources: ResourceRequirements,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,

@@ -24,12 +24,19 @@ pub const DEFAULT_RPO: Duration = Duration::from_secs(3600);
 /// Longest time after which PostgreSQL finishes a segment of its log, so that it is archived.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// How often the plugin looks at what is in the object store within one recovery point objective: only so is a store that
+/// somebody emptied noticed.
+const LOOKS: u32 = 6;
+const LOOK_OFTEN: Duration = Duration::from_secs(60);
+const LOOK_SELDOM: Duration = Duration::from_secs(1800);
+
 /// What the backups of a database are to achieve, and how.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Backup {
     /// Name of the ObjectStore, the `ScheduledBackup` and the Cluster.
     pub name: String,
     /// Folder of this life of the database in the object store.
+    #[serde(skip)]
     pub server_name: String,
     /// Where backups go.
     pub destination: Destination,
@@ -37,6 +44,8 @@ pub struct Backup {
     pub schedule: Schedule,
     /// For how long every point in time can be restored, such as `30d`.
     pub retention: String,
+    /// How often the plugin looks at what is in the object store, in seconds.
+    pub look_seconds: u64,
     /// Dumps that are kept for long.
     pub archive: Option<Archive>,
     /// `false`: the plugin is not installed, and the Cluster does not use it yet.
@@ -110,6 +119,7 @@ pub struct Archive {
     /// Bucket and folder, without that of the database.
     pub path: String,
     /// Image of PostgreSQL, which makes the dump; `None`: not known yet, since a catalog names it.
+    #[serde(skip)]
     pub dump_image: Option<String>,
     /// Image that stores the dump.
     pub store_image: String,
@@ -245,6 +255,9 @@ pub(super) fn plan(
             .clone()
             .unwrap_or_else(|| format!("{name}-{}", &digest(&identity.uid)[..8])),
         destination: self::destination(destination),
+        look_seconds: (objective(spec) / LOOKS)
+            .clamp(LOOK_OFTEN, LOOK_SELDOM)
+            .as_secs(),
         retention: own
             .retention
             .clone()
