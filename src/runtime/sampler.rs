@@ -39,6 +39,9 @@ const CLOSER: u32 = 4;
 const SHORTEST: Duration = Duration::from_secs(5);
 /// Pause while there is no primary to ask.
 const NOBODY: Duration = Duration::from_secs(10);
+/// For so long after a failover samples follow as fast as they may: what the new primary archives first tells whether the archive has
+/// a gap.
+const AFTER_FAILOVER: SignedDuration = SignedDuration::from_mins(2);
 /// Requests at the same time.
 const CONCURRENCY: usize = 16;
 /// The part of a pause that jitter may take away, so that portals do not ask all at once.
@@ -218,8 +221,15 @@ async fn once(shared: &Shared, key: &PortalKey, sampled: &Sampled) -> Duration {
         Err(cause) => shared.samples.failed(key, now, &cause),
     };
     tell(shared, key, before.as_ref(), known.as_ref());
+    let failed_over = known
+        .as_ref()
+        .and_then(|known| known.gap)
+        .is_some_and(|noticed| now.duration_since(noticed) < AFTER_FAILOVER);
+    if failed_over {
+        return SHORTEST;
+    }
     let usual = sampled.objective / SAMPLES;
-    let urgent = known.is_none_or(|known| {
+    let urgent = known.as_ref().is_none_or(|known| {
         let half = SignedDuration::try_from(sampled.objective / 2).unwrap_or_default();
         known.failure.is_some()
             || known.stalled.is_some()
