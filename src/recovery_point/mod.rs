@@ -253,7 +253,7 @@ impl History {
         self.samples.drain(..newest);
         let Sample { at, current } = self.samples[0];
         let backed_up = self.gap.as_ref().and_then(|gap| gap.backed_up);
-        if backed_up.is_some_and(|completed| at >= completed && Some(current) <= self.archived) {
+        if backed_up.is_some_and(|completed| at > completed && Some(current) <= self.archived) {
             self.gap = None;
         }
         if self.gap.is_none() {
