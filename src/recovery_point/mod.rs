@@ -25,6 +25,8 @@ pub struct History {
     /// The newest safe one, and those after it.
     samples: Vec<Sample>,
     unchanged: Option<Unchanged>,
+    /// The base backup in use may end as late as here. On a timeline that began earlier it would be of no use.
+    base: Option<Lsn>,
     gap: Option<Gap>,
 }
 
@@ -109,6 +111,9 @@ impl History {
             return;
         }
         self.not_after(reading.at);
+        if self.samples.is_empty() {
+            self.base = Some(reading.current);
+        }
         if reading.timeline > known {
             self.change_timeline(known, reading);
         }
@@ -202,16 +207,20 @@ impl History {
         else {
             return own;
         };
-        // The timeline began in the partial segment, and at the latest in the segment now written or in one that is archived.
         let partial = reading
             .archived
             .filter(|archived| archived.partial && archived.timeline == before)
             .map(|archived| archived.end);
-        let first_own = own.map(Lsn::segment_before);
-        let began = [Some(reading.current.segment_start()), partial, first_own];
-        if began.into_iter().flatten().all(|start| start > reached) {
+        // The timeline began in the partial segment, and at the latest in the segment now written or in one that is archived.
+        let written = Some(reading.current.segment_start());
+        let starts = match self.base {
+            Some(base) => [partial.filter(|start| *start >= base), None, None],
+            None => [partial, written, own.map(Lsn::segment_before)],
+        };
+        if starts.into_iter().flatten().all(|start| start > reached) {
             return own;
         }
+        self.base = None;
         self.gap = None;
         own.max(partial)
     }
@@ -255,6 +264,7 @@ impl History {
         let backed_up = self.gap.as_ref().and_then(|gap| gap.backed_up);
         if backed_up.is_some_and(|completed| at > completed && Some(current) <= self.archived) {
             self.gap = None;
+            self.base = Some(current);
         }
         if self.gap.is_none() {
             self.covered = self.covered.max(Some(at));

@@ -158,7 +158,7 @@ fn the_old_timeline_covers_nothing_of_the_new_one() {
         (10, 1, within(5), None),
         (20, 1, within(7), whole(1, 6)),
         // The standby had less than the archive.
-        (100, 2, within(6), None),
+        (100, 2, within(6), partial(1, 6)),
     ]);
     assert_eq!((history.gap(), history.covered()), (None, Some(at(10))));
     see(
@@ -206,12 +206,42 @@ fn a_partial_segment_right_after_the_archive_proves_that_there_is_no_gap() {
 #[test]
 fn a_new_segment_right_after_the_archive_proves_that_there_is_no_gap() {
     let mut history = with_gap();
-    see(&mut history, &[(110, 2, within(8), whole(2, 7))]);
+    see(
+        &mut history,
+        &[
+            (110, 2, within(8), partial(1, 6)),
+            (120, 2, within(8), whole(2, 7)),
+            (200, 3, within(9), None),
+        ],
+    );
+    see(&mut history, &[(210, 3, within(10), whole(3, 9))]);
     assert!(history.gap().is_some());
-    see(&mut history, &[(120, 2, within(8), whole(2, 6))]);
-    assert_eq!((history.gap(), history.covered()), (None, Some(at(10))));
-    see(&mut history, &[(130, 2, within(9), whole(2, 8))]);
-    assert_eq!(history.covered(), Some(at(120)));
+    see(&mut history, &[(220, 3, within(10), whole(3, 8))]);
+    assert_eq!((history.gap(), history.covered()), (None, Some(at(200))));
+}
+
+#[test]
+fn a_backup_that_may_end_after_the_new_timeline_began_is_no_base_for_it() {
+    for (segment, open) in [(8, true), (9, true), (10, false)] {
+        let mut history = with_gap();
+        history.base_backup(at(110));
+        see(
+            &mut history,
+            &[
+                (120, 2, within(9), whole(2, 8)),
+                (130, 2, within(12), whole(2, 11)),
+            ],
+        );
+        assert_eq!(history.gap(), None);
+        see(
+            &mut history,
+            &[
+                (200, 3, within(10), None),
+                (210, 3, within(10), partial(2, segment)),
+            ],
+        );
+        assert_eq!(history.gap().is_some(), open, "{segment}");
+    }
 }
 
 #[test]
@@ -294,6 +324,7 @@ fn a_second_failover_keeps_the_oldest_gap() {
 #[test]
 fn two_failovers_within_a_segment_leave_no_gap() {
     let history = seen(&[
+        (10, 1, within(5), None),
         (20, 1, within(6), whole(1, 5)),
         (100, 2, within(6), partial(1, 6)),
         (200, 3, within(6), None),

@@ -101,9 +101,8 @@ pub struct Reading {
 }
 
 /// The keys of `/pg/status` that matter here. A key that is absent means 0, false or empty.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-#[derive(Default)]
 struct Answer {
     is_primary: bool,
     #[serde(rename = "timeLineID")]
