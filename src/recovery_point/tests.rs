@@ -253,11 +253,28 @@ fn whole_segments_of_the_old_timeline_prove_nothing() {
 
 #[test]
 fn a_timeline_that_was_not_seen_may_hide_a_gap() {
-    let history = seen(&[
+    for (timeline, open) in [(2, false), (3, true)] {
+        let history = seen(&[
+            (10, 1, within(5), None),
+            (20, 1, within(6), whole(1, 5)),
+            (100, timeline, within(6), partial(1, 6)),
+        ]);
+        assert_eq!(history.gap().is_some(), open, "{timeline}");
+    }
+}
+
+#[test]
+fn a_backup_from_before_the_first_reading_is_no_base_for_a_timeline_that_may_have_begun_before() {
+    let mut history = seen(&[
         (20, 1, within(6), whole(1, 5)),
-        (100, 3, within(6), partial(1, 6)),
+        (100, 2, within(6), partial(1, 6)),
     ]);
     assert!(history.gap().is_some());
+    history = seen(&[
+        (20, 1, Lsn(6 * SEGMENT), whole(1, 5)),
+        (100, 2, within(6), partial(1, 6)),
+    ]);
+    assert_eq!(history.gap(), None);
 }
 
 #[test]
@@ -279,6 +296,23 @@ fn a_base_backup_ends_a_gap_once_what_was_written_meanwhile_is_archived() {
     );
     assert_eq!((history.gap(), history.covered()), (None, Some(at(210))));
     assert_eq!(history.timeline(), Some(2));
+}
+
+#[test]
+fn a_base_backup_needs_the_archive_also_where_the_database_is_quiet() {
+    let mut history = with_gap();
+    see(
+        &mut history,
+        &[
+            (150, 2, within(9), whole(2, 8)),
+            (800, 2, within(9), whole(2, 8)),
+        ],
+    );
+    history.base_backup(at(805));
+    see(&mut history, &[(810, 2, within(9), whole(2, 8))]);
+    assert!(history.gap().is_some());
+    see(&mut history, &[(820, 2, within(9), whole(2, 9))]);
+    assert_eq!((history.gap(), history.covered()), (None, Some(at(820))));
 }
 
 #[test]
