@@ -1,3 +1,5 @@
+//! Each rule of the bound by itself, in one place although long: that they hold together is shown on random histories.
+
 use super::*;
 
 const TIMEOUT: SignedDuration = SignedDuration::from_secs(300);
