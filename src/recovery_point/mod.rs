@@ -55,6 +55,8 @@ pub struct Gap {
     before: u32,
     /// The archive has the timeline before up to here, if that is known and it is the one that this timeline continues.
     reached: Option<Lsn>,
+    /// This timeline began at or after here, if the new primary has told.
+    began: Option<Lsn>,
     /// A backup that was complete by then may have begun before the gap.
     too_early: Timestamp,
     /// So may the next one to be complete, as it was running when the new timeline was seen.
@@ -144,6 +146,23 @@ impl History {
         }
     }
 
+    /// Takes in that the primary before the one failover that made the gap streams from the new one. `CloudNativePG` makes a former
+    /// primary archive all it had finished before that.
+    pub fn former_primary_rejoined(&mut self) {
+        let Some(gap) = &self.gap else {
+            return;
+        };
+        let one_failover = gap.reached.is_some();
+        let base_is_before = self
+            .base
+            .is_none_or(|base| gap.began.is_some_and(|began| began >= base));
+        if one_failover && base_is_before {
+            self.base = None;
+            self.gap = None;
+            self.settle();
+        }
+    }
+
     /// If the clock was set back, earlier times are of a clock that was ahead: they were not after this one.
     fn not_after(&mut self, at: Timestamp) {
         let earlier = |time: &mut Timestamp| *time = at.min(*time);
@@ -170,6 +189,7 @@ impl History {
             noticed: earlier.as_ref().map_or(reading.at, |gap| gap.noticed),
             before: earlier.map_or(known, |gap| gap.before),
             reached,
+            began: None,
             too_early: reading.at,
             skip_next: reading.backup_under_way,
             backed_up: None,
@@ -211,6 +231,9 @@ impl History {
             .archived
             .filter(|archived| archived.partial && archived.timeline == before)
             .map(|archived| archived.end);
+        if let Some(gap) = &mut self.gap {
+            gap.began = gap.began.max(partial);
+        }
         // The timeline began in the partial segment, and at the latest in the segment now written or in one that is archived.
         let written = Some(reading.current.segment_start());
         let starts = match self.base {

@@ -453,3 +453,41 @@ fn positions_kept_are_bounded_through_a_long_outage() {
     let covered = history.covered().unwrap();
     assert!(covered <= at(9_900) && covered > at(9_600), "{covered}");
 }
+
+#[test]
+fn a_former_primary_that_rejoined_has_archived_what_it_had_finished() {
+    let mut history = with_gap();
+    see(&mut history, &[(110, 2, within(9), partial(1, 8))]);
+    assert!(history.gap().is_some());
+    history.former_primary_rejoined();
+    assert_eq!((history.gap(), history.timeline()), (None, Some(2)));
+    see(&mut history, &[(200, 2, within(10), whole(2, 9))]);
+    assert_eq!(history.covered(), Some(at(110)));
+}
+
+#[test]
+fn a_former_primary_says_nothing_of_a_base_backup_that_may_be_cut_off() {
+    // The base backup in use may end in segment 5, and where the new timeline began is not known.
+    let mut history = with_gap();
+    history.former_primary_rejoined();
+    assert!(history.gap().is_some());
+}
+
+#[test]
+fn a_former_primary_fills_only_the_gap_of_its_own_failover() {
+    let mut history = with_gap();
+    see(
+        &mut history,
+        &[
+            (110, 2, within(9), partial(1, 8)),
+            (120, 3, within(10), partial(2, 9)),
+        ],
+    );
+    history.former_primary_rejoined();
+    assert!(history.gap().is_some());
+
+    let mut history = History::resume(Some(at(5)), Some(1));
+    see(&mut history, &[(100, 2, within(8), partial(1, 8))]);
+    history.former_primary_rejoined();
+    assert!(history.gap().is_some());
+}

@@ -26,7 +26,7 @@ use crate::{
     api::{PortalPlatform, status::ArchivedLog},
     assess::backup::under_way,
     children::live::RecoveryWindow,
-    observe::Archiving,
+    observe::{Archiving, World},
     plan::backup::{self, Sampled},
     recovery_point::Reading,
 };
@@ -208,16 +208,23 @@ async fn once(shared: &Shared, key: &PortalKey, sampled: &Sampled) -> Duration {
     let timeout = SignedDuration::try_from(sampled.archive_timeout).unwrap_or_default();
     // Read before it is asked: what was committed by then is in the answer.
     let now = (shared.clock)();
-    let answer = {
-        let _place = shared.places.acquire().await;
-        (shared.ask)(address.to_owned()).await
-    };
+    let answer = ask_one(shared, address).await;
     let reading = answer.and_then(|answer| {
         Reading::parse(now, &answer, under_way(&cluster.conditions))
             .ok_or_else(|| format!("{} says that it is no primary", cluster.primary))
     });
     let known = match reading {
-        Ok(reading) => shared.samples.answered(key, &reading, timeout, last_backup),
+        Ok(reading) => {
+            let primary = &cluster.primary;
+            let known = shared
+                .samples
+                .answered(key, primary, &reading, timeout, last_backup);
+            if former_primary_rejoined(shared, key, &world).await {
+                shared.samples.former_primary_rejoined(key)
+            } else {
+                known
+            }
+        }
         Err(cause) => shared.samples.failed(key, now, &cause),
     };
     tell(shared, key, before.as_ref(), known.as_ref());
@@ -238,6 +245,29 @@ async fn once(shared: &Shared, key: &PortalKey, sampled: &Sampled) -> Duration {
                 .is_none_or(|covered| now.duration_since(covered) > half)
     });
     if urgent { usual / CLOSER } else { usual }.max(SHORTEST)
+}
+
+async fn ask_one(shared: &Shared, address: &str) -> Result<Value, String> {
+    let _place = shared.places.acquire().await;
+    (shared.ask)(address.to_owned()).await
+}
+
+/// Whether the primary before a failover that may have left a gap is a standby of the new one by now, with nothing left to archive.
+async fn former_primary_rejoined(shared: &Shared, key: &PortalKey, world: &World) -> bool {
+    let Some(former) = shared.samples.former_primary(key) else {
+        return false;
+    };
+    let pod = world
+        .pods
+        .iter()
+        .find(|pod| pod.name == former && pod.ready);
+    let Some(address) = pod.and_then(|pod| pod.address.as_deref()) else {
+        return false;
+    };
+    let answer = ask_one(shared, address).await.unwrap_or_default();
+    answer["isPrimary"] != true
+        && answer["isWalReceiverActive"] == true
+        && answer["readyWalFiles"].as_u64().unwrap_or(0) == 0
 }
 
 /// Has a portal looked at if more is known than before.

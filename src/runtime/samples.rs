@@ -28,6 +28,9 @@ struct Sampled {
     resumed: Option<Timestamp>,
     begun: Option<Timestamp>,
     answered: Option<Timestamp>,
+    primary: Option<Box<str>>,
+    /// The primary before the failover that made the gap, if there was one alone.
+    former: Option<Box<str>>,
     failure: Option<Box<str>>,
     /// Since when segments wait, and how far the archive was then.
     waiting: Option<(Timestamp, Option<Lsn>)>,
@@ -77,6 +80,7 @@ impl Samples {
     pub fn answered(
         &self,
         key: &PortalKey,
+        primary: &str,
         reading: &Reading,
         archive_timeout: SignedDuration,
         last_backup: Option<Timestamp>,
@@ -92,10 +96,32 @@ impl Samples {
             (_, Some((since, before))) if before == end => Some((since, before)),
             _ => Some((reading.at, end)),
         };
+        if sampled.primary.as_deref() != Some(primary) {
+            let before = sampled.primary.replace(primary.into());
+            let first = sampled.history.gap().is_none();
+            sampled.former = before.filter(|_| first);
+        }
         sampled.history.observe(reading, archive_timeout);
         if let Some(completed) = last_backup {
             sampled.history.base_backup(completed);
         }
+        Some(sampled.archiving())
+    }
+
+    /// The former primary to be asked, while a failover may have left a gap.
+    #[must_use]
+    pub fn former_primary(&self, key: &PortalKey) -> Option<Box<str>> {
+        let portals = self.lock();
+        let sampled = portals.get(key)?;
+        sampled.history.gap().and(sampled.former.clone())
+    }
+
+    /// The former primary streams from the new one.
+    #[must_use]
+    pub fn former_primary_rejoined(&self, key: &PortalKey) -> Option<Archiving> {
+        let mut portals = self.lock();
+        let sampled = portals.get_mut(key)?;
+        sampled.history.former_primary_rejoined();
         Some(sampled.archiving())
     }
 
