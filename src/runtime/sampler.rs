@@ -184,7 +184,10 @@ async fn run(
 async fn once(shared: &Shared, key: &PortalKey, sampled: &Sampled) -> Duration {
     let world = shared.index.world(key);
     let before = world.archiving.clone();
-    let cluster = world.cluster(&sampled.cluster);
+    // Without an archiver PostgreSQL takes every segment for archived.
+    let cluster = world
+        .cluster(&sampled.cluster)
+        .filter(|cluster| cluster.server_name.is_some());
     let primary = cluster.and_then(|cluster| {
         let pod = world
             .pods
@@ -193,9 +196,11 @@ async fn once(shared: &Shared, key: &PortalKey, sampled: &Sampled) -> Duration {
         Some((cluster, pod.address.as_deref()?))
     });
     let Some((cluster, address)) = primary else {
-        let known = shared
-            .samples
-            .failed(key, (shared.clock)(), "there is no primary now");
+        let known = shared.samples.failed(
+            key,
+            (shared.clock)(),
+            "there is no primary that archives now",
+        );
         tell(shared, key, before.as_ref(), known.as_ref());
         return NOBODY;
     };

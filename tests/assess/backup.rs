@@ -434,3 +434,10 @@ fn a_window_shorter_than_the_retention_is_told_once_the_database_is_old_enough()
     });
     assert_eq!(retained(&case, "2026-12-22T00:00:00Z"), "WindowCovered");
 }
+
+#[test]
+fn a_cluster_that_does_not_archive_yet_proves_nothing() {
+    let mut case = case();
+    cluster(&mut case, |cluster| cluster.server_name = None);
+    case.assert_policy(PolicyName::RecoveryPoint, Verdict::Unknown, "NotObserved");
+}

@@ -109,6 +109,10 @@ fn health(kind: &str, count: i32, plan: &Plan) -> Health {
                 target_primary: format!("{}-1", managed.name),
                 ready: managed.instances,
                 secret_version: Some(7),
+                server_name: plan
+                    .backup
+                    .as_ref()
+                    .map(|backup| backup.server_name.clone()),
                 created: Some("2026-11-21T08:00:00Z".parse().unwrap()),
                 conditions: vec![condition(
                     "ContinuousArchiving",

@@ -38,6 +38,13 @@ pub(super) fn judge(subject: &Subject) -> Finding {
         return finding(Verdict::Unknown, "NotObserved", "Cluster")
             .message(format!("Cluster {} is not there yet", managed.name));
     };
+    // Without an archiver PostgreSQL takes every segment for archived, and the condition is `True`.
+    if cluster.server_name.is_none() {
+        return finding(Verdict::Unknown, "NotObserved", "Cluster.spec.plugins").message(format!(
+            "Cluster {} does not archive its log yet; the condition Ready says what keeps it from being changed",
+            managed.name
+        ));
+    }
     let condition = LiveCondition::find(&cluster.conditions, "ContinuousArchiving");
     if let Some(condition) = condition
         && condition.status == "False"

@@ -3,6 +3,19 @@
 
 readonly store=vault-db
 
+# It waits more than it works, so it is told beside others that leave nodes alone.
+story_backup_begins() {
+  story_backup >"$log_folder/backup.log" 2>&1 &
+  backup_story=$!
+}
+
+story_backup_ends() {
+  local status=0
+  wait "$backup_story" || status=$?
+  cat "$log_folder/backup.log"
+  ((status == 0)) || fail "the story of backups, above"
+}
+
 story_backup() {
   local namespace=vault
   backed_up
