@@ -118,6 +118,10 @@ pub(super) fn cause(message: &str) -> String {
         "the object store refuses; look at the credentials and at their right to write to the bucket"
     } else if said.contains("secrets \"") || said.contains("missing key") {
         "make the Secret and its keys as backup.destination.credentialsSecretRef says"
+    } else if said.contains("switchover in progress") {
+        "it goes on when another instance has taken over"
+    } else if said.contains("objectstores.barmancloud") {
+        "the condition Ready says what keeps the ObjectStore from being there"
     } else {
         "look at the log of the container plugin-barman-cloud of the primary"
     };

@@ -48,7 +48,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             return waiting;
         }
         return finding(Verdict::False, "NothingRecoverable").message(format!(
-            "the object store holds no base backup of Cluster {}; if it was emptied, make one now with a Backup object, as docs/operations.md shows",
+            "the object store holds no base backup of Cluster {}; if it was emptied, make one now with a Backup object, as docs/backup.md shows",
             managed.name
         ));
     };

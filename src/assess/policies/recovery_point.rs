@@ -94,9 +94,9 @@ fn no_backup(
         waiting.recheck = Some(due);
         return waiting;
     }
+    let failing = failing.map_or_else(String::new, |failing| format!("; {failing}"));
     finding(Verdict::False, "NoBackup", source).message(format!(
-        "the object store holds no base backup of Cluster {cluster}, so nothing can be recovered; {}",
-        failing.unwrap_or_else(|| "if it was emptied, make one now with a Backup object, as docs/operations.md shows".into())
+        "the object store holds no base backup of Cluster {cluster}, so nothing can be recovered; if it was emptied, make one now with a Backup object, as docs/backup.md shows{failing}"
     ))
 }
 
