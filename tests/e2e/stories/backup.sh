@@ -239,13 +239,17 @@ make_older() {
     days=$1
     shift
     python3 - "$file" "$days" <<'PYTHON'
-import datetime, re, sys
+import datetime, os, re, sys
 path, days = sys.argv[1], int(sys.argv[2])
 text = open(path).read()
 def older(found):
     moment = datetime.datetime.fromisoformat(found[2]) - datetime.timedelta(days=days)
     return f"{found[1]}{moment.isoformat(' ')}"
 open(path, "w").write(re.sub(r"^((?:begin|end)_time=)(.*)$", older, text, flags=re.M))
+# The store keeps a checksum of what was there before.
+for name in os.listxattr(path):
+    if "checksum" in name.lower():
+        os.removexattr(path, name)
 PYTHON
   done < <(backups_in_store)
 }
