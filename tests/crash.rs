@@ -243,7 +243,13 @@ async fn state(space: &Space) -> Vec<String> {
         // The autoscaler has figures of its pods only after twenty seconds, and samples and backups come at their own pace.
         items.retain(|item| {
             let name = item["name"].as_str().unwrap_or_default();
-            !["Autoscaling", "RecoveryPoint", "BackupFresh", "BackupRetained"].contains(&name)
+            ![
+                "Autoscaling",
+                "RecoveryPoint",
+                "BackupFresh",
+                "BackupRetained",
+            ]
+            .contains(&name)
                 && item["type"] != "PolicyCompliant"
         });
         for item in items {
