@@ -226,3 +226,43 @@ async fn a_restart_of_the_operator_writes_nothing() {
     assert!(writes[from..].is_empty(), "{:?}", &writes[from..]);
     assert_eq!(space.portal("portal").await["status"], before["status"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_object_of_the_same_name_is_not_touched() {
+    let (space, operator, _) = stage("backup-foreign").await;
+    let job = json!({"spec": {"template": {"spec": {
+        "restartPolicy": "Never", "containers": [{"name": "other", "image": "registry.local/other:1"}],
+    }}}});
+    let foreigners = [
+        json!({
+            "apiVersion": "barmancloud.cnpg.io/v1", "kind": "ObjectStore", "metadata": {"name": "portal-db"},
+            "spec": {"configuration": {"destinationPath": "s3://theirs/"}},
+        }),
+        json!({
+            "apiVersion": "postgresql.cnpg.io/v1", "kind": "ScheduledBackup", "metadata": {"name": "portal-db"},
+            "spec": {"cluster": {"name": "theirs"}, "schedule": "0 0 0 1 1 *"},
+        }),
+        json!({
+            "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "portal-db-archive"},
+            "spec": {"schedule": "0 0 1 1 *", "jobTemplate": job},
+        }),
+    ];
+    let mut before = Vec::new();
+    for foreigner in foreigners {
+        before.push(space.create(foreigner).await);
+    }
+    space.apply_portal_value(portal()).await;
+    space.wait_unready("portal", "ObjectConflict").await;
+    operator.settle().await;
+    let conflicts = space.portal("portal").await["status"]["conflicts"].clone();
+    assert_eq!(conflicts.as_array().unwrap().len(), 3, "{conflicts}");
+    for foreigner in before {
+        let kind = foreigner["kind"].as_str().unwrap();
+        let name = foreigner["metadata"]["name"].as_str().unwrap();
+        let after = space.get(kind, name).await;
+        assert_eq!(
+            after["metadata"]["resourceVersion"],
+            foreigner["metadata"]["resourceVersion"]
+        );
+    }
+}
