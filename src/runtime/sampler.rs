@@ -37,6 +37,8 @@ const SAMPLES: u32 = 12;
 const CLOSER: u32 = 4;
 /// Shortest pause between two samples of one portal.
 const SHORTEST: Duration = Duration::from_secs(5);
+/// Longest pause before the first sample, so that an operator that starts does not ask a thousand primaries at once.
+const FIRST: Duration = Duration::from_secs(60);
 /// Pause while there is no primary to ask.
 const NOBODY: Duration = Duration::from_secs(10);
 /// For so long after a failover samples follow as fast as they may: what the new primary archives first tells whether the archive has
@@ -170,13 +172,16 @@ async fn run(
     wake: Arc<tokio::sync::Notify>,
 ) {
     shared.index.wait_until_settled().await;
+    let mut pause = (sampled.objective / SAMPLES)
+        .min(FIRST)
+        .mul_f64(random_fraction());
     loop {
-        let pause = once(&shared, &key, &sampled).await;
-        let pause = pause.mul_f64(1.0 - JITTER * random_fraction());
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = wake.notified() => {}
         }
+        pause = once(&shared, &key, &sampled).await;
+        pause = pause.mul_f64(1.0 - JITTER * random_fraction());
     }
 }
 
