@@ -207,13 +207,21 @@ pub(super) fn complete(
     let Some(backup) = &plan.backup else {
         return;
     };
+    let of_this_life = previous.and_then(|previous| {
+        let archived = previous.archived.as_ref()?;
+        (archived.server_name == backup.server_name).then_some(previous)
+    });
+    // That there was one is remembered: a store that somebody emptied shows none.
+    status.last_backup = of_this_life.and_then(|previous| previous.last_backup.clone());
     if let Some(window) = window(world, backup) {
         status
             .recoverable_from
             .clone_from(&window.first_recoverability_point);
-        status
-            .last_backup
-            .clone_from(&window.last_successful_backup_time);
+        if window.last_successful_backup_time.is_some() {
+            status
+                .last_backup
+                .clone_from(&window.last_successful_backup_time);
+        }
         let (failed, succeeded) = (
             time(window.last_failed_backup_time.as_ref()),
             time(window.last_successful_backup_time.as_ref()),
@@ -224,10 +232,6 @@ pub(super) fn complete(
                 .clone_from(&window.last_failed_backup_time);
         }
     }
-    let of_this_life = previous.and_then(|previous| {
-        let archived = previous.archived.as_ref()?;
-        (archived.server_name == backup.server_name).then_some(previous)
-    });
     let before = of_this_life.and_then(|previous| previous.archived.clone());
     status.dumps = dumps(
         world,

@@ -55,9 +55,7 @@ pub fn assess(
     let subject = Subject {
         plan,
         world,
-        dumps: database
-            .as_ref()
-            .and_then(|database| database.dumps.as_ref()),
+        database: database.as_ref(),
         now,
     };
     let Judged {

@@ -206,8 +206,21 @@ fn the_recovery_point_follows_the_samples_and_not_the_conditions() {
 }
 
 #[test]
-fn a_store_that_was_emptied_has_nothing_to_recover_from() {
+fn a_store_that_was_emptied_has_nothing_to_recover_from_however_young_the_database_is() {
     let mut case = case();
+    case.portal.status = Some(case.assess_at("2026-11-21T08:10:00Z").status);
+    window(&mut case, |window| *window = RecoveryWindow::default());
+    let status = case.assess_at("2026-11-21T08:20:00Z").status;
+    for (policy, reason) in ALL[..3]
+        .iter()
+        .zip(["NoBackup", "NoBackup", "NothingRecoverable"])
+    {
+        let found = policy_of(&status, *policy);
+        assert_eq!(
+            (found.status, found.reason.as_str()),
+            (Verdict::False, reason)
+        );
+    }
     window(&mut case, |window| window.first_recoverability_point = None);
     case.assert_policy(PolicyName::RecoveryPoint, Verdict::False, "NoBackup");
     let late = case.assess_at("2026-11-23T12:00:00Z").status;

@@ -47,8 +47,11 @@ pub(super) fn judge(subject: &Subject) -> Finding {
     let due = archive
         .schedule
         .count(began, subject.now - DUMP, archive.keep);
-    let have = subject.dumps.map_or(0, |dumps| dumps.count);
-    let newest = subject.dumps.map_or_else(String::new, |dumps| {
+    let dumps = subject
+        .database
+        .and_then(|database| database.dumps.as_ref());
+    let have = dumps.map_or(0, |dumps| dumps.count);
+    let newest = dumps.map_or_else(String::new, |dumps| {
         format!(", the newest of {}", dumps.newest)
     });
     let observed = format!("{have} of {due} due{newest}");
@@ -77,7 +80,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
         held.recheck = next_due;
         return held;
     }
-    let mut missing = if subject.dumps.is_none() && failing.is_none() {
+    let mut missing = if dumps.is_none() && failing.is_none() {
         finding(Verdict::Unknown, "NotRecorded", source).message(format!(
             "how many dumps there are is told by the next job of CronJob {}; {by_hand}",
             archive.name

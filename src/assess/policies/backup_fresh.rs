@@ -38,7 +38,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             .message(format!("ObjectStore {} is not there yet", backup.name));
     };
     let Some(last) = last else {
-        if overdue > subject.now && failing.is_none() {
+        if overdue > subject.now && failing.is_none() && !subject.had_backup() {
             let mut waiting = finding(Verdict::Unknown, "FirstBackupPending").message(format!(
                 "the first base backup of Cluster {} is not there yet",
                 managed.name

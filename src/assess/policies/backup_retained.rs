@@ -39,7 +39,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
     let first = window(subject.world, backup)
         .and_then(|window| time(window.first_recoverability_point.as_ref()));
     let Some(first) = first else {
-        if first_due > subject.now {
+        if first_due > subject.now && !subject.had_backup() {
             let mut waiting = finding(Verdict::Unknown, "FirstBackupPending").message(format!(
                 "the first base backup of Cluster {} is not there yet",
                 managed.name

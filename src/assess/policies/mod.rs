@@ -24,7 +24,7 @@ use super::time_text;
 use crate::{
     api::{
         spec::PortalPlatformSpec,
-        status::{Dumps, Enforcement, Evidence, PolicyName, PolicyStatus, Verdict},
+        status::{DatabaseStatus, Enforcement, Evidence, PolicyName, PolicyStatus, Verdict},
     },
     observe::World,
     plan::{Component, Plan, profile},
@@ -54,12 +54,18 @@ const POLICIES: [(PolicyName, Judge); 13] = [
 pub(super) struct Subject<'a> {
     pub plan: &'a Plan,
     pub world: &'a World,
-    /// The dumps of the database that are known of.
-    pub dumps: Option<&'a Dumps>,
+    /// The database as status shows it.
+    pub database: Option<&'a DatabaseStatus>,
     pub now: Timestamp,
 }
 
 impl Subject<'_> {
+    /// Whether there was a base backup of this life of the database, though it may be gone by now.
+    fn had_backup(&self) -> bool {
+        self.database
+            .is_some_and(|database| database.last_backup.is_some())
+    }
+
     fn critical(&self) -> impl Iterator<Item = &Component> {
         self.plan
             .components

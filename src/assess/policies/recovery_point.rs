@@ -87,6 +87,7 @@ fn no_backup(
         .and_then(|managed| failing_backup(subject.world, managed));
     if let (Some(due), None) = (due, &failing)
         && due > subject.now
+        && !subject.had_backup()
     {
         let mut waiting = finding(Verdict::Unknown, "FirstBackupPending", source).message(format!(
             "the first base backup of Cluster {cluster} is not there yet"
