@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod plan;
 pub mod publish;
 pub mod reconcile;
+pub mod recovery_point;
 
 pub mod cli;
 pub mod runtime;

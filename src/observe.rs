@@ -5,10 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    jiff::Timestamp,
+};
 
 use crate::{
-    children::live::{ClusterState, Health, Workload},
+    children::live::{ClusterState, Health, RecoveryWindow, Workload},
     digest::digest_u64,
     foreign::cloudnative_pg::HEALTHY,
     plan::{
@@ -116,6 +119,10 @@ pub struct Pod {
     pub deleting: bool,
     /// What keeps it from serving.
     pub trouble: Option<PodTrouble>,
+    /// Its address, for an instance of a database.
+    pub address: Option<Box<str>>,
+    /// What the program of a job that made a dump left behind when it ended.
+    pub record: Option<Box<str>>,
 }
 
 /// What keeps a pod from serving.
@@ -162,6 +169,27 @@ pub struct Volume {
     pub class: Box<str>,
 }
 
+/// What the primary of a database told of its archived log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Archiving {
+    /// A moment until which all that was committed is in the archive.
+    pub covered: Option<Timestamp>,
+    /// When it was asked for the first time by this process.
+    pub begun: Option<Timestamp>,
+    /// Whether `covered` was found out by this process, and not only written down by an earlier one.
+    pub measured: bool,
+    /// The newest timeline that follows in the archive without a gap.
+    pub timeline: Option<u32>,
+    /// When a failover was noticed that may have left a gap in the archive, and no base backup was made since.
+    pub gap: Option<Timestamp>,
+    /// When the primary last answered.
+    pub answered: Option<Timestamp>,
+    /// Why it does not answer now.
+    pub failure: Option<Box<str>>,
+    /// Since when finished segments wait and none was archived.
+    pub stalled: Option<Timestamp>,
+}
+
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -198,6 +226,8 @@ pub struct World {
     pub pods: Vec<Arc<Pod>>,
     /// Volumes of the portal's database.
     pub volumes: Vec<Arc<Volume>>,
+    /// What the primary of its database told; `None`: it has not been asked yet.
+    pub archiving: Option<Archiving>,
     /// Nodes by name; `None` without permission.
     pub nodes: Option<Arc<BTreeMap<Box<str>, Node>>>,
     /// Pod security level that the namespace enforces; `None` without permission.
@@ -228,6 +258,15 @@ impl World {
     pub fn cluster(&self, name: &str) -> Option<&ClusterState> {
         match &self.child("Cluster", name)?.health {
             Health::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// What the plugin knows of the backups of a database.
+    #[must_use]
+    pub fn recovery_window(&self, store: &str, server_name: &str) -> Option<&RecoveryWindow> {
+        match &self.child("ObjectStore", store)?.health {
+            Health::ObjectStore { windows, .. } => windows.get(server_name),
             _ => None,
         }
     }
@@ -268,6 +307,8 @@ impl World {
             secret_version: cluster.secret_version,
             storage: cluster.storage.clone(),
             wal_storage: cluster.wal_storage.clone(),
+            server_name: cluster.server_name.clone(),
+            image: cluster.running_image.clone(),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
     children,
     converge::{self, Memory},
     error::Disposition,
-    observe::{World, resource_version},
+    observe::{ApiState, World, resource_version},
     outcome::Outcome,
     plan::{self, Facts, Plan, SpecProblem},
     publish::{self, News},
@@ -53,6 +53,8 @@ pub struct Context {
     pub backoff: PortalBackoff,
     /// Namespace in which the operator of CloudNativePG runs.
     pub cloudnative_pg_namespace: String,
+    /// Namespace in which this operator runs; empty: not known.
+    pub operator_namespace: String,
     /// The wall clock.
     pub clock: fn() -> Timestamp,
     /// What was last done for each portal.
@@ -203,7 +205,7 @@ async fn run(
 ) -> Pass {
     let before = portal.status.clone().unwrap_or_default();
     let world = context.index.world(key);
-    let (assessed, outcomes) = match resolve(portal, &world, &context.cloudnative_pg_namespace) {
+    let (assessed, outcomes) = match resolve(portal, &world, context) {
         Err(problems) => (
             assess::invalid(portal, &problems, (context.clock)()),
             Vec::new(),
@@ -239,7 +241,7 @@ async fn run(
 fn resolve(
     portal: &PortalPlatform,
     world: &World,
-    cloudnative_pg_namespace: &str,
+    context: &Context,
 ) -> Result<Plan, Vec<SpecProblem>> {
     let status = portal.status.clone().unwrap_or_default();
     // Which components have started is asked of a first plan, which names their objects.
@@ -248,7 +250,9 @@ fn resolve(
         portal,
         &Facts {
             started: assess::started(&status, &first, world),
-            cloudnative_pg_namespace: cloudnative_pg_namespace.to_owned(),
+            cloudnative_pg_namespace: context.cloudnative_pg_namespace.clone(),
+            operator_namespace: context.operator_namespace.clone(),
+            barman_plugin: *world.api("ObjectStore") != ApiState::Absent,
             database: first
                 .database
                 .managed()
@@ -332,7 +336,7 @@ async fn publish(
 ) -> Option<Duration> {
     let status = &pass.assessed.status;
     let now = (context.clock)();
-    sample(context, key, status);
+    sample(context, key, &pass.assessed);
     let mut due = pass.assessed.recheck;
     let news = publish::news(&pass.before, status);
     let postponed = (news == News::Progress)
@@ -389,7 +393,8 @@ async fn publish(
     wake.into_iter().chain(retry).min()
 }
 
-fn sample(context: &Context, key: &PortalKey, status: &PortalPlatformStatus) {
+fn sample(context: &Context, key: &PortalKey, assessed: &Assessed) {
+    let status = &assessed.status;
     let ready = status.conditions.iter().any(|condition| {
         condition.type_ == ConditionType::Ready && condition.status == Verdict::True
     });
@@ -399,7 +404,11 @@ fn sample(context: &Context, key: &PortalKey, status: &PortalPlatformStatus) {
         .map(|policy| PolicySample {
             policy: policy.name.as_str(),
             verdict: policy.status,
-            observed: None,
+            since: assessed
+                .since
+                .iter()
+                .find(|(name, _)| *name == policy.name)
+                .map(|(_, since)| *since),
         })
         .collect();
     context

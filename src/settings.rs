@@ -172,7 +172,7 @@ pub struct RenderSettings {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "gateway,cert-manager,cloudnative-pg"
+        default_value = "gateway,cert-manager,cloudnative-pg,barman-cloud"
     )]
     pub capabilities: Vec<CapabilityName>,
 
@@ -208,6 +208,8 @@ pub enum CapabilityName {
     CertManager,
     /// `CloudNativePG`
     CloudnativePg,
+    /// The Barman Cloud plugin of `CloudNativePG`
+    BarmanCloud,
     /// None
     None,
 }

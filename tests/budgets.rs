@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Operator, Record, Space, condition, controllers, database};
+use support::{Operator, Record, Space, condition, controllers, database, samples};
 
 /// A portal of ten lines.
 fn portal(preset: &str) -> Value {
@@ -277,15 +277,20 @@ async fn a_database_costs_one_look_and_one_write_for_each_object_of_it() {
     let _cloudnative_pg = database::play(&space);
     let mut with_database = portal("Generic");
     with_database["spec"]["database"] = json!({});
+    with_database["spec"]["backup"] = samples::backup();
     space.apply_portal_value(with_database).await;
     space.wait_ready("portal").await;
     let records = step(&operator, 0).await;
     let of_database = [
         "clusters portal-db",
+        "cronjobs portal-db-archive",
         "networkpolicies portal-db",
+        "networkpolicies portal-db-archive",
         "networkpolicies portal-db-pooler",
+        "objectstores portal-db",
         "poddisruptionbudgets portal-db-pooler",
         "poolers portal-db-pooler",
+        "scheduledbackups portal-db",
     ];
     let found: Vec<_> = lines(&records)
         .into_iter()

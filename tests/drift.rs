@@ -77,6 +77,21 @@ fn objects() -> Vec<(&'static str, &'static str, Value)> {
             "base-db-pooler",
             json!({"spec": {"pgbouncer": {"poolMode": "transaction"}}}),
         ),
+        (
+            "ObjectStore",
+            "base-db",
+            json!({"spec": {"retentionPolicy": "1d"}}),
+        ),
+        (
+            "ScheduledBackup",
+            "base-db",
+            json!({"spec": {"schedule": "0 0 0 1 1 *"}}),
+        ),
+        (
+            "CronJob",
+            "base-db-archive",
+            json!({"spec": {"schedule": "0 0 1 1 *"}}),
+        ),
     ]
 }
 
@@ -93,6 +108,7 @@ async fn stage(prefix: &str) -> (Space, Operator, (Controllers, CloudNativePg)) 
     base["metadata"]["name"] = json!("base");
     base["spec"]["profile"] = json!("Staging");
     base["spec"]["database"] = json!({"reclaimPolicy": "Delete"});
+    base["spec"]["backup"] = samples::backup();
     space.apply_portal_value(base).await;
     for portal in ["portal", "gate", "base"] {
         space.wait_ready(portal).await;

@@ -31,6 +31,19 @@ fn text(schema: &Value) -> BoxedStrategy<Value> {
         Some(pattern) if pattern.starts_with(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.") => {
             &["h.test", "0"]
         }
+        Some(pattern) if pattern.contains("(s3|gs)") => &[
+            "s3://silo",
+            "gs://silo/a/",
+            "https://h.blob.core.windows.net/silo",
+        ],
+        Some(pattern) if pattern.starts_with("^https?:") => {
+            &["http://silo:9000", "https://silo:99999/", "https://[::1]"]
+        }
+        Some(pattern) if pattern.ends_with("[0-6*/,-]+$") => {
+            &["0 2 * * *", "0 0 31 2 *", "99 / , - 6", "*/5 * * * *"]
+        }
+        Some(r"^[1-9][0-9]{0,3}[dwm]$") => &["30d", "9999m"],
+        Some(r"^[a-z0-9-]+$") => &["north-1", "-"],
         Some(pattern) if pattern.starts_with("^/(") => &["/", "/a", "/a/b~c"],
         Some(pattern) if pattern.starts_with("^/[") => &["/srv", "/etc/portal", "/tmp", "/a/b"],
         Some(r"^/\S*$") => &["/", "/a?b=c", "//"],

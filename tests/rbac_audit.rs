@@ -95,6 +95,7 @@ async fn everything(space: &Space) {
         {"name": "worker", "image": "registry.local/worker:1"},
     ]);
     portal["spec"]["database"] = json!({"reclaimPolicy": "Delete"});
+    portal["spec"]["backup"] = samples::backup();
     space.apply_portal_value(portal.clone()).await;
     space.wait_ready("portal").await;
 
@@ -110,11 +111,14 @@ async fn everything(space: &Space) {
     bare["spec"]["network"] = json!({"policy": "Open"});
     bare["spec"]["exposure"] = json!({"mode": "None"});
     bare["spec"].as_object_mut().unwrap().remove("config");
+    bare["spec"].as_object_mut().unwrap().remove("backup");
     bare["spec"]["components"].as_array_mut().unwrap().pop();
     space.apply_portal_value(bare).await;
     for (kind, name) in [
         ("HTTPRoute", "portal"),
         ("Pooler", "portal-db-pooler"),
+        ("ScheduledBackup", "portal-db"),
+        ("CronJob", "portal-db-archive"),
         ("Deployment", "portal-worker"),
         ("HorizontalPodAutoscaler", "portal-app"),
         ("PodDisruptionBudget", "portal-app"),

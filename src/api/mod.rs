@@ -1,5 +1,6 @@
 //! The API: what users write (`spec`), what they read (`status`), and the rules between.
 
+pub mod backup;
 pub mod database;
 pub mod rules;
 pub mod spec;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    backup::Backup,
     database::Database,
     status::PortalPlatformStatus,
     values::{DurationText, Quantity},
@@ -53,6 +54,12 @@ use super::{
         type_ = "string",
         json_path = ".status.available",
         description = "Pods ready / pods wanted, over all components"
+    ),
+    printcolumn(
+        name = "RPO",
+        type_ = "string",
+        json_path = ".status.policies[?(@.name==\"RecoveryPoint\")].observed",
+        description = "How much of the latest work would be lost with the whole database"
     ),
     printcolumn(
         name = "Policies",
@@ -129,6 +136,10 @@ pub struct PortalPlatformSpec {
     /// The PostgreSQL database that the components connect to. Without it, one is made by CloudNativePG as the profile says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,
+
+    /// Where backups of the database go, and what they are to achieve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
 
     /// How the portal is reached from outside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -197,6 +197,10 @@ pub enum PolicyName {
     NetworkRestricted,
     TransportSecure,
     PodSecurity,
+    RecoveryPoint,
+    BackupFresh,
+    BackupRetained,
+    ArchiveRetained,
     ImagePinned,
     ConnectionBudget,
 }
@@ -213,6 +217,10 @@ impl PolicyName {
             Self::NetworkRestricted => "NetworkRestricted",
             Self::TransportSecure => "TransportSecure",
             Self::PodSecurity => "PodSecurity",
+            Self::RecoveryPoint => "RecoveryPoint",
+            Self::BackupFresh => "BackupFresh",
+            Self::BackupRetained => "BackupRetained",
+            Self::ArchiveRetained => "ArchiveRetained",
             Self::ImagePinned => "ImagePinned",
             Self::ConnectionBudget => "ConnectionBudget",
         }
@@ -286,6 +294,66 @@ pub struct DatabaseStatus {
 
     /// Instances ready.
     pub ready: i32,
+
+    /// First point in time that can be restored, as the plugin last reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub recoverable_from: Option<String>,
+
+    /// When the last base backup ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub last_backup: Option<String>,
+
+    /// When the last base backup failed, if none succeeded since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub last_failed_backup: Option<String>,
+
+    /// What is known of the archived write-ahead log. Used by the operator after a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<ArchivedLog>,
+
+    /// The dumps that are kept, as the last job that made one reported them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dumps: Option<Dumps>,
+}
+
+/// What is known of the archived write-ahead log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchivedLog {
+    /// Name of the folder of this database in the object store. Another life of the database has another one.
+    pub server_name: String,
+
+    /// A moment until which everything was known to be in the archive when this status was last written. The policy
+    /// `RecoveryPoint` tells how far behind it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub until: Option<String>,
+
+    /// The newest timeline of PostgreSQL that is known to follow in the archive without a gap. A failover begins a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<u32>,
+}
+
+/// The dumps that are kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dumps {
+    /// How many there are.
+    pub count: i32,
+
+    /// When the oldest was made.
+    #[schemars(extend("format" = "date-time"))]
+    pub oldest: String,
+
+    /// When the newest was made.
+    #[schemars(extend("format" = "date-time"))]
+    pub newest: String,
+
+    /// Size of the newest in bytes.
+    pub newest_bytes: i64,
 }
 
 /// A foreign object in the way.
@@ -313,6 +381,10 @@ pub struct Integrations {
     /// CloudNativePG (`Cluster`, `Pooler`).
     #[serde(rename = "cloudnativePG", default = "absent")]
     pub cloudnative_pg: Presence,
+
+    /// The Barman Cloud plugin of CloudNativePG (`ObjectStore`).
+    #[serde(default = "absent")]
+    pub barman_plugin: Presence,
 
     /// cert-manager (`Certificate`).
     pub cert_manager: Presence,

@@ -1,7 +1,7 @@
 //! What is said of the database: its state, its condition, and what ails it.
 
 use super::{
-    Draft,
+    Draft, backup,
     pods::of_pods,
     problems::{Problem, Severity},
 };
@@ -22,16 +22,23 @@ use crate::{
 
 /// The database in status.
 #[must_use]
-pub(super) fn status(plan: &Plan, world: &World) -> Option<DatabaseStatus> {
+pub(super) fn status(
+    plan: &Plan,
+    world: &World,
+    previous: Option<&DatabaseStatus>,
+) -> Option<DatabaseStatus> {
     let managed = plan.database.managed()?;
     let cluster = world.cluster(&managed.name)?;
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Some(DatabaseStatus {
+    let mut status = DatabaseStatus {
         phase: given(&cluster.phase),
         primary: given(&cluster.primary),
         instances: managed.instances,
         ready: cluster.ready,
-    })
+        ..DatabaseStatus::default()
+    };
+    backup::complete(&mut status, plan, world, previous);
+    Some(status)
 }
 
 /// The condition `DatabaseReady`; none without a database.

@@ -1,5 +1,6 @@
 //! From the plan, the world and what was done to the whole status. Pure: the time comes in as an argument.
 
+pub(crate) mod backup;
 mod database;
 mod pods;
 pub mod policies;
@@ -10,13 +11,16 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::Timestamp;
 
-use self::{policies::Subject, problems::Problem};
+use self::{
+    policies::{Judged, Subject},
+    problems::Problem,
+};
 use crate::{
     api::{
         spec::PortalPlatform,
         status::{
             ComponentStatus, Condition, ConditionType, Conflict, Effective, Integrations,
-            PolicyStatus, PortalPlatformStatus, Verdict,
+            PolicyName, PolicyStatus, PortalPlatformStatus, Verdict,
         },
     },
     observe::{ApiState, World},
@@ -31,6 +35,8 @@ pub struct Assessed {
     pub status: PortalPlatformStatus,
     /// The next moment at which a verdict can change by the passing of time.
     pub recheck: Option<Timestamp>,
+    /// Since when what policies observe lasts, for those that measure time.
+    pub since: Vec<(PolicyName, Timestamp)>,
 }
 
 /// The status of a portal whose spec was resolved.
@@ -45,8 +51,19 @@ pub fn assess(
 ) -> Assessed {
     let previous = portal.status.clone().unwrap_or_default();
     let problems = problems::problems(plan, world, outcomes);
-    let subject = Subject { plan, world, now };
-    let (policies, recheck) = policies::judge(&subject, &portal.spec, &previous.policies);
+    let mut database = database::status(plan, world, previous.database.as_ref());
+    let subject = Subject {
+        plan,
+        world,
+        database: database.as_ref(),
+        now,
+    };
+    let Judged {
+        policies,
+        recheck,
+        since,
+    } = policies::judge(&subject, &portal.spec, &previous.policies);
+    backup::keep_time(database.as_mut(), &policies, &previous);
     let started = started(&previous, plan, world);
     let components: Vec<ComponentStatus> = plan
         .components
@@ -67,15 +84,20 @@ pub fn assess(
         conditions: stamp(conditions, &previous.conditions, portal, now),
         policies,
         components,
-        database: database::status(plan, world),
+        database,
         conflicts: conflicts(outcomes),
         integrations: Some(Integrations {
             gateway_api: (*world.api("HTTPRoute") != ApiState::Absent).into(),
             cloudnative_pg: (*world.api("Cluster") != ApiState::Absent).into(),
+            barman_plugin: (*world.api("ObjectStore") != ApiState::Absent).into(),
             cert_manager: (*world.api("Certificate") != ApiState::Absent).into(),
         }),
     };
-    Assessed { status, recheck }
+    Assessed {
+        status,
+        recheck,
+        since,
+    }
 }
 
 /// The status of a portal whose spec cannot be carried out. What runs is left alone, and what was known of it stays.
@@ -98,6 +120,7 @@ pub fn invalid(portal: &PortalPlatform, problems: &[SpecProblem], now: Timestamp
     Assessed {
         status,
         recheck: None,
+        since: Vec::new(),
     }
 }
 

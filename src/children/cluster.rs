@@ -13,6 +13,7 @@ use super::{
     Child, Kind, Manifest,
     deployment::placement::tolerations,
     live::{ClusterState, Health, Live},
+    object_store,
 };
 use crate::{
     api::{
@@ -20,9 +21,13 @@ use crate::{
         spec::SpreadMode,
     },
     digest::digest_u64,
-    foreign::cloudnative_pg::{
-        Affinity, Bootstrap, CLUSTER_LABEL, Certificates, ClusterSpec, FENCED, HIBERNATION,
-        ImageCatalogRef, InheritedMetadata, Initdb, PostgreSql, PrimaryLease, Storage, Synchronous,
+    foreign::{
+        barman::{PLUGIN, SERVER_PARAMETER, STORE_PARAMETER},
+        cloudnative_pg::{
+            Affinity, Annotations, Bootstrap, CLUSTER_LABEL, Certificates, ClusterSpec, FENCED,
+            HIBERNATION, ImageCatalogRef, InheritedMetadata, Initdb, Plugin, PostgreSql,
+            PrimaryLease, ServiceAccountTemplate, Storage, Synchronous,
+        },
     },
     plan::{
         Plan,
@@ -38,7 +43,8 @@ static KIND: Kind = Kind {
     version: "v1",
     kind: "Cluster",
     plural: "clusters",
-    wave: 0,
+    // After its ObjectStore: a Cluster that does not find it looks again only minutes later.
+    wave: 1,
     optional: true,
     pruned: false,
 };
@@ -81,6 +87,15 @@ impl Child for ClusterChild {
             target_primary: status.target_primary.clone(),
             ready: status.ready_instances.unwrap_or(0),
             image: live.spec.image_name.clone(),
+            running_image: status.image.clone(),
+            created: live.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            server_name: live
+                .spec
+                .plugins
+                .iter()
+                .find(|plugin| plugin.name == PLUGIN)
+                .and_then(|plugin| plugin.parameters.get(SERVER_PARAMETER))
+                .cloned(),
             storage: live.spec.storage.clone().and_then(|storage| storage.size),
             wal_storage: live
                 .spec
@@ -119,11 +134,10 @@ fn spec(plan: &Plan, managed: &Managed) -> ClusterSpec {
         image_catalog_ref,
         // By these labels pods are seen, and what is left of a portal is found.
         inherited_metadata: InheritedMetadata {
-            labels: BTreeMap::from([
-                (NAME_LABEL.into(), plan.identity.name.clone()),
-                (COMPONENT_LABEL.into(), COMPONENT.into()),
-            ]),
+            labels: labels(plan),
         },
+        service_account_template: service_account(plan),
+        plugins: plugins(plan),
         bootstrap: Bootstrap {
             initdb: Initdb {
                 database: DATABASE,
@@ -155,6 +169,46 @@ fn spec(plan: &Plan, managed: &Managed) -> ClusterSpec {
         // A budget over a single instance would block every drain of its node.
         enable_pdb: managed.instances > 1,
     }
+}
+
+fn labels(plan: &Plan) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([
+        (NAME_LABEL.into(), plan.identity.name.clone()),
+        (COMPONENT_LABEL.into(), COMPONENT.into()),
+    ]);
+    labels.extend(object_store::pod_labels(plan));
+    labels
+}
+
+/// What archives the write-ahead log.
+fn plugins(plan: &Plan) -> Vec<Plugin> {
+    plan.backup
+        .iter()
+        .filter(|backup| backup.attached)
+        .map(|backup| Plugin {
+            name: PLUGIN,
+            is_wal_archiver: true,
+            parameters: BTreeMap::from([
+                (STORE_PARAMETER, backup.name.clone()),
+                (SERVER_PARAMETER, backup.server_name.clone()),
+            ]),
+        })
+        .collect()
+}
+
+/// The identity by which the cloud knows the pods. Not `serviceAccountName`: the plugin binds its role to the ServiceAccount
+/// that is named after the Cluster.
+fn service_account(plan: &Plan) -> Option<ServiceAccountTemplate> {
+    let annotations = &plan
+        .backup
+        .as_ref()?
+        .destination
+        .service_account_annotations;
+    (!annotations.is_empty()).then(|| ServiceAccountTemplate {
+        metadata: Annotations {
+            annotations: annotations.clone(),
+        },
+    })
 }
 
 fn storage(managed: &Managed, size: &str) -> Storage {

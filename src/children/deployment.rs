@@ -8,11 +8,9 @@ use k8s_openapi::{
     api::{
         apps::v1::{DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, ConfigMapEnvSource, ConfigMapVolumeSource, Container, ContainerPort,
-            EmptyDirVolumeSource, EnvFromSource, HTTPGetAction, KeyToPath, Lifecycle,
-            LifecycleHandler, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec,
-            Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction, Volume,
-            VolumeMount,
+            ConfigMapEnvSource, ConfigMapVolumeSource, Container, ContainerPort,
+            EmptyDirVolumeSource, EnvFromSource, HTTPGetAction, Lifecycle, LifecycleHandler,
+            PodSpec, PodTemplateSpec, Probe, SecretVolumeSource, SleepAction, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -25,13 +23,13 @@ use serde_json::json;
 use super::{
     Child, Hold, Kind, Manifest,
     live::{Health, Live, ReplicasOwner, Workload},
+    pod::{
+        authority_mount, authority_volume, container_security, mount, pod_security, pull_secrets,
+    },
     service::PORT_NAME,
 };
 use crate::plan::{
-    Component, Plan, Replicas,
-    config::{CONFIG_FOLDER, DATABASE_AUTHORITY, DATABASE_FOLDER},
-    identity::MANAGER,
-    preset::Probes,
+    Component, Plan, Replicas, config::CONFIG_FOLDER, identity::MANAGER, preset::Probes,
 };
 
 /// Pod annotation whose change rolls the pods.
@@ -174,22 +172,9 @@ fn pod(plan: &Plan, component: &Component) -> PodSpec {
         automount_service_account_token: Some(false),
         // Injected variables of neighbouring Services can break programs that read their configuration from variables.
         enable_service_links: Some(false),
-        image_pull_secrets: (!plan.image_pull_secrets.is_empty()).then(|| {
-            plan.image_pull_secrets
-                .iter()
-                .map(|name| LocalObjectReference { name: name.clone() })
-                .collect()
-        }),
+        image_pull_secrets: pull_secrets(plan),
         termination_grace_period_seconds: Some(i64::from(component.shutdown.grace_seconds)),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: component.run_as_user,
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".into(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(pod_security(component.run_as_user)),
         affinity: placement::affinity(plan, component),
         topology_spread_constraints: placement::spread(plan, component),
         node_selector: (!placement.node_selector.is_empty())
@@ -242,15 +227,7 @@ fn container(plan: &Plan, component: &Component) -> Container {
                 }),
                 ..Lifecycle::default()
             }),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".into()]),
-                add: None,
-            }),
-            read_only_root_filesystem: Some(true),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(container_security()),
         volume_mounts: Some(mounts(plan, component)),
         ..Container::default()
     }
@@ -309,26 +286,11 @@ fn volumes(plan: &Plan, component: &Component) -> Vec<Volume> {
             ..Volume::default()
         });
     }
-    if let Some((secret, key)) = component
+    let authority = component
         .database
         .as_ref()
-        .and_then(|connection| connection.authority.clone())
-    {
-        volumes.push(Volume {
-            name: "database-ca".into(),
-            // Only the certificate: the Secret may hold the authority's key, too.
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(secret),
-                items: Some(vec![KeyToPath {
-                    key,
-                    path: DATABASE_AUTHORITY.into(),
-                    mode: None,
-                }]),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        });
-    }
+        .and_then(|connection| connection.authority.clone());
+    volumes.extend(authority.map(authority_volume));
     volumes.extend(component.files.iter().enumerate().map(|(index, file)| {
         Volume {
             name: format!("files-{index}"),
@@ -350,12 +312,6 @@ fn volumes(plan: &Plan, component: &Component) -> Vec<Volume> {
 }
 
 fn mounts(plan: &Plan, component: &Component) -> Vec<VolumeMount> {
-    let mount = |name: String, path: &str, read_only: bool| VolumeMount {
-        name,
-        mount_path: path.into(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    };
     let mut mounts = vec![mount("tmp".into(), "/tmp", false)];
     if plan.app_config.is_some() {
         mounts.push(mount("config".into(), CONFIG_FOLDER, true));
@@ -365,7 +321,7 @@ fn mounts(plan: &Plan, component: &Component) -> Vec<VolumeMount> {
         .as_ref()
         .and_then(|connection| connection.authority.as_ref());
     if authority.is_some() {
-        mounts.push(mount("database-ca".into(), DATABASE_FOLDER, true));
+        mounts.push(authority_mount());
     }
     mounts.extend(
         component

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
 use kube::{Resource, api::ApiResource, core::DynamicResourceScope};
 use serde::Deserialize;
 
@@ -38,6 +38,18 @@ pub struct LiveSpec {
     pub storage: Option<LiveStorage>,
     /// Volumes for the write-ahead log of a Cluster.
     pub wal_storage: Option<LiveStorage>,
+    /// Plugins of a Cluster.
+    pub plugins: Vec<LivePlugin>,
+}
+
+/// A plugin of a Cluster.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LivePlugin {
+    /// Its name.
+    pub name: String,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// Volumes of a Cluster.
@@ -75,6 +87,21 @@ pub struct LiveStatus {
     pub current_primary: String,
     pub target_primary: String,
     pub secrets_resource_version: LiveSecretVersions,
+    pub image: Option<String>,
+    pub server_recovery_window: BTreeMap<String, RecoveryWindow>,
+    pub last_schedule_time: Option<String>,
+    pub last_successful_time: Option<String>,
+    pub active: Vec<serde::de::IgnoredAny>,
+}
+
+/// What the plugin knows of the backups of one database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the names are those of the plugin")]
+pub struct RecoveryWindow {
+    pub first_recoverability_point: Option<String>,
+    pub last_successful_backup_time: Option<String>,
+    pub last_failed_backup_time: Option<String>,
 }
 
 /// Versions of the Secrets of a Cluster.
@@ -150,6 +177,17 @@ pub enum Health {
     },
     /// A Cluster of CloudNativePG.
     Cluster(Box<ClusterState>),
+    /// An `ObjectStore` of the Barman Cloud plugin.
+    ObjectStore {
+        created: Option<Timestamp>,
+        windows: BTreeMap<String, RecoveryWindow>,
+    },
+    /// A `CronJob`.
+    CronJob {
+        last_schedule: Option<String>,
+        last_success: Option<String>,
+        active: bool,
+    },
     /// A Pooler of CloudNativePG.
     Pooler {
         instances: i32,
@@ -173,6 +211,12 @@ pub struct ClusterState {
     pub ready: i32,
     /// Image that its spec asks for.
     pub image: Option<String>,
+    /// Image that its pods run.
+    pub running_image: Option<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Folder in the object store into which it archives.
+    pub server_name: Option<String>,
     /// Size of the data volumes that its spec asks for.
     pub storage: Option<Quantity>,
     /// Size of the volumes for the write-ahead log that its spec asks for.

@@ -7,13 +7,17 @@ mod autoscaler;
 mod certificate;
 mod cluster;
 mod config_map;
+mod cron_job;
 mod deployment;
 mod disruption_budget;
 mod http_route;
 mod ingress;
 pub mod live;
 mod network_policy;
+mod object_store;
+mod pod;
 mod pooler;
+mod scheduled_backup;
 mod service;
 mod service_account;
 
@@ -30,13 +34,16 @@ use crate::{
 };
 
 /// Every child kind.
-pub const REGISTRY: [&dyn Child; 12] = [
+pub const REGISTRY: [&dyn Child; 15] = [
     &service_account::ServiceAccountChild,
     &config_map::ConfigMapChild,
     &network_policy::NetworkPolicyChild,
     &certificate::CertificateChild,
+    &object_store::ObjectStoreChild,
     &cluster::ClusterChild,
     &pooler::PoolerChild,
+    &scheduled_backup::ScheduledBackupChild,
+    &cron_job::CronJobChild,
     &service::ServiceChild,
     &deployment::DeploymentChild,
     &autoscaler::AutoscalerChild,

@@ -22,6 +22,7 @@ use crate::{
     api::spec::{Client, Destination},
     plan::{
         Isolation, Plan,
+        backup::ARCHIVE_COMPONENT,
         database::{COMPONENT, POOLER_COMPONENT, PORT},
         identity::COMPONENT_LABEL,
         isolation::{DatabasePeer, Proxies},
@@ -185,7 +186,11 @@ fn portal_pods(plan: &Plan) -> NetworkPolicyPeer {
         pods.match_expressions = Some(vec![LabelSelectorRequirement {
             key: COMPONENT_LABEL.into(),
             operator: "NotIn".into(),
-            values: Some(vec![COMPONENT.into(), POOLER_COMPONENT.into()]),
+            values: Some(vec![
+                COMPONENT.into(),
+                ARCHIVE_COMPONENT.into(),
+                POOLER_COMPONENT.into(),
+            ]),
         }]);
     }
     pod_peer(pods)

@@ -75,6 +75,7 @@ pub fn manifests(
         } else {
             BTreeSet::new()
         },
+        barman_plugin: capabilities.contains(&CapabilityName::BarmanCloud),
         session_persistence: capabilities.contains(&CapabilityName::GatewayExperimental),
         ..Facts::default()
     };
@@ -87,6 +88,7 @@ pub fn manifests(
                     || capabilities.contains(&CapabilityName::GatewayExperimental)
             }
             "cert-manager.io" => capabilities.contains(&CapabilityName::CertManager),
+            "barmancloud.cnpg.io" => capabilities.contains(&CapabilityName::BarmanCloud),
             "postgresql.cnpg.io" => capabilities.contains(&CapabilityName::CloudnativePg),
             _ => true,
         })

@@ -6,6 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     runtime::{
         operator::{self, OperatorError},
+        pod_status::{PodStatus, PodStatusError},
+        sampler,
         telemetry::{self, TelemetryError},
     },
     settings::RunSettings,
@@ -23,6 +25,9 @@ pub enum RunError {
     /// Signals.
     #[error("failed to listen for signals")]
     Signal(#[source] std::io::Error),
+    /// The client for pods of databases.
+    #[error("failed to set up TLS")]
+    Tls(#[source] PodStatusError),
     /// The operator.
     #[error("the operator ended")]
     Operator(#[source] OperatorError),
@@ -45,7 +50,14 @@ pub async fn run(settings: &RunSettings) -> Result<(), RunError> {
             _ = interrupt.recv() => {}
         }
     };
-    operator::run(&*operator::connect(config), &namespace, settings, shutdown)
-        .await
-        .map_err(RunError::Operator)
+    let ask = sampler::ask(PodStatus::new().map_err(RunError::Tls)?);
+    operator::run(
+        &*operator::connect(config),
+        ask,
+        &namespace,
+        settings,
+        shutdown,
+    )
+    .await
+    .map_err(RunError::Operator)
 }

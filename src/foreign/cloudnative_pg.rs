@@ -37,6 +37,10 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_catalog_ref: Option<ImageCatalogRef>,
     pub inherited_metadata: InheritedMetadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account_template: Option<ServiceAccountTemplate>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<Plugin>,
     pub bootstrap: Bootstrap,
     pub storage: Storage,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +70,25 @@ pub struct ImageCatalogRef {
 #[derive(Serialize)]
 pub struct InheritedMetadata {
     pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+pub struct ServiceAccountTemplate {
+    pub metadata: Annotations,
+}
+
+#[derive(Serialize)]
+pub struct Annotations {
+    pub annotations: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plugin {
+    pub name: &'static str,
+    #[serde(rename = "isWALArchiver")]
+    pub is_wal_archiver: bool,
+    pub parameters: BTreeMap<&'static str, String>,
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Demand, Facts, Identity, SpecProblem, parameters, profile, volumes};
+use super::{Demand, Facts, Identity, SpecProblem, backup, parameters, profile, volumes};
 use crate::api::{
     database::{
         self, DatabaseMode, ExternalTlsMode, ImageCatalogKind, PoolerMode, ReclaimPolicy,
@@ -301,7 +301,16 @@ fn managed(
             problems,
         ),
         storage_class: storage.class_name,
-        parameters: parameters::plan(&own, pooler.as_ref(), demand, megabytes),
+        parameters: parameters::plan(
+            &own,
+            pooler.as_ref(),
+            demand,
+            megabytes,
+            &parameters::Archiving {
+                timeout: backup::archive_timeout(spec),
+                from_standby: instances > 1 && backup::wants_dumps(spec, profile),
+            },
+        ),
         spread: defaults.spread,
         node_selector: placement.node_selector,
         tolerations: placement.tolerations,

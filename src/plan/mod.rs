@@ -3,6 +3,7 @@
 //! Pure: no client, no clock, no environment. One policy area a file.
 
 pub mod availability;
+pub mod backup;
 pub mod config;
 pub mod database;
 mod demand;
@@ -13,21 +14,27 @@ mod parameters;
 pub mod preset;
 pub mod profile;
 pub mod scaling;
+pub mod schedule;
 mod volumes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements};
 use serde::Serialize;
 
 pub use self::{
     availability::Placement,
+    backup::Backup,
     database::Database,
     demand::Demand,
     exposure::{Exposure, Route, TlsSource},
     identity::Identity,
     isolation::Isolation,
     scaling::{Autoscaling, Replicas},
+    schedule::Schedule,
 };
 use crate::{
     api::{
@@ -37,6 +44,9 @@ use crate::{
     digest::digest,
 };
 
+/// Where this operator runs, as its documents install it.
+const OPERATOR_NAMESPACE: &str = "portal-operator-system";
+
 /// What the plan must know of the world besides the spec.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -44,6 +54,10 @@ pub struct Facts {
     pub started: BTreeSet<String>,
     /// Namespace in which the operator of CloudNativePG runs; empty: that of its manifests.
     pub cloudnative_pg_namespace: String,
+    /// Namespace in which this operator runs; empty: not known.
+    pub operator_namespace: String,
+    /// Whether the Barman Cloud plugin is installed.
+    pub barman_plugin: bool,
     /// What is known of the database.
     pub database: DatabaseFacts,
     /// Whether HTTPRoute has `sessionPersistence` (experimental channel of Gateway API).
@@ -63,6 +77,10 @@ pub struct DatabaseFacts {
     pub storage: Option<Quantity>,
     /// Size of the volumes of the write-ahead log that its Cluster asks for.
     pub wal_storage: Option<Quantity>,
+    /// Folder in the object store into which its Cluster archives.
+    pub server_name: Option<String>,
+    /// Image that its pods run.
+    pub image: Option<String>,
 }
 
 /// Something in the spec that cannot be carried out.
@@ -95,6 +113,16 @@ pub struct Plan {
     pub database: Database,
     /// The connections to the database that the components may open.
     pub demand: Demand,
+    /// Backups of a managed database; `None`: nowhere to put them.
+    pub backup: Option<Backup>,
+    /// Recovery point objective.
+    pub recovery_point: Duration,
+    /// Namespaces that may connect where traffic is restricted.
+    #[serde(skip)]
+    pub clients: Vec<spec::Client>,
+    /// Namespace in which this operator runs.
+    #[serde(skip)]
+    pub operator_namespace: String,
     /// `true`: nothing may be written.
     #[serde(skip)]
     pub suspended: bool,
@@ -208,6 +236,8 @@ pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProb
         .collect();
     let demand = demand::plan(preset, size, &connecting);
     let database = database::plan(spec, profile, &identity, &demand, facts, &mut problems);
+    let image = database.managed().map(|managed| &managed.image);
+    let backup = backup::plan(spec, profile, &identity, image, facts, &mut problems);
 
     let shared = Shared {
         spec,
@@ -250,6 +280,17 @@ pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProb
         exposure,
         database,
         demand,
+        backup,
+        recovery_point: backup::objective(spec),
+        clients: spec
+            .network
+            .as_ref()
+            .map(|network| network.allowed_clients.clone())
+            .unwrap_or_default(),
+        operator_namespace: match facts.operator_namespace.as_str() {
+            "" => OPERATOR_NAMESPACE.to_owned(),
+            namespace => namespace.to_owned(),
+        },
         suspended: spec.suspend.unwrap_or(false),
     })
 }

@@ -1,6 +1,6 @@
 //! Parameters of `PostgreSQL`: which are derived from the memory and the demand, and which nobody can set.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Demand, SpecProblem,
@@ -8,12 +8,21 @@ use super::{
 };
 use crate::api::database::Managed;
 
+/// What backups ask of `PostgreSQL`.
+pub(super) struct Archiving {
+    /// Longest time after which a segment of the log is finished.
+    pub(super) timeout: Duration,
+    /// Whether dumps are made from a standby. What they read must not be vacuumed away on the primary meanwhile.
+    pub(super) from_standby: bool,
+}
+
 /// Parameters that follow from memory and demand, and the user's, which win.
 pub(super) fn plan(
     own: &Managed,
     pooler: Option<&Pooler>,
     demand: &Demand,
     megabytes: i32,
+    archiving: &Archiving,
 ) -> BTreeMap<String, String> {
     let connections = pooler.map_or_else(
         || demand.total(),
@@ -22,7 +31,7 @@ pub(super) fn plan(
     // Whole tens, so that a small change of the demand restarts nothing.
     let max_connections = ((connections + RESERVED_CONNECTIONS + 9) / 10 * 10).max(100);
     let mut parameters: BTreeMap<String, String> = [
-        ("archive_timeout", "5min".to_owned()),
+        ("archive_timeout", time(archiving.timeout)),
         ("max_connections", max_connections.to_string()),
         ("shared_buffers", format!("{}MB", megabytes / 4)),
         ("effective_cache_size", format!("{}MB", megabytes * 3 / 4)),
@@ -33,8 +42,19 @@ pub(super) fn plan(
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
+    if archiving.from_standby {
+        parameters.insert("hot_standby_feedback".into(), "on".into());
+    }
     parameters.extend(own.parameters.clone());
     parameters
+}
+
+/// A time as PostgreSQL writes it.
+fn time(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds % 60 == 0 => format!("{}min", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
 }
 
 /// What CloudNativePG sets itself and refuses from others.

@@ -5,6 +5,7 @@
 //! memory, default-deny network, restricted pods.
 
 use crate::api::{
+    backup::ArchiveMode,
     database::{PoolerMode, ReclaimPolicy, SynchronousMode},
     spec::{NetworkMode, Profile, SpreadMode},
     status::PolicyName,
@@ -27,6 +28,8 @@ pub struct Defaults {
     pub network: NetworkMode,
     /// The database.
     pub database: DatabaseDefaults,
+    /// Its backups, where they have a destination.
+    pub backup: BackupDefaults,
     /// Policies that count in `PolicyCompliant`.
     pub required: &'static [PolicyName],
 }
@@ -44,6 +47,19 @@ pub struct DatabaseDefaults {
     /// What becomes of the data of a deleted portal.
     pub reclaim: ReclaimPolicy,
 }
+
+/// What a profile sets for backups.
+pub struct BackupDefaults {
+    /// For how long every point in time can be restored.
+    pub retention: &'static str,
+    /// Whether dumps are kept for long.
+    pub archive: ArchiveMode,
+}
+
+const SHORT_BACKUP: BackupDefaults = BackupDefaults {
+    retention: "7d",
+    archive: ArchiveMode::None,
+};
 
 /// One instance that goes with its portal.
 const SMALL_DATABASE: DatabaseDefaults = DatabaseDefaults {
@@ -64,6 +80,7 @@ pub const fn defaults(profile: Profile) -> Defaults {
             spread: SpreadMode::None,
             network: NetworkMode::Open,
             database: SMALL_DATABASE,
+            backup: SHORT_BACKUP,
             required: &[],
         },
         Profile::Staging => Defaults {
@@ -78,6 +95,7 @@ pub const fn defaults(profile: Profile) -> Defaults {
                 pooler_instances: 1,
                 reclaim: ReclaimPolicy::Retain,
             },
+            backup: SHORT_BACKUP,
             required: &[PolicyName::Replicated, PolicyName::PodSecurity],
         },
         Profile::Production => Defaults {
@@ -92,6 +110,10 @@ pub const fn defaults(profile: Profile) -> Defaults {
                 pooler_instances: 2,
                 reclaim: ReclaimPolicy::Retain,
             },
+            backup: BackupDefaults {
+                retention: "30d",
+                archive: ArchiveMode::Dump,
+            },
             required: &[
                 PolicyName::Replicated,
                 PolicyName::ZoneRedundant,
@@ -100,6 +122,10 @@ pub const fn defaults(profile: Profile) -> Defaults {
                 PolicyName::NetworkRestricted,
                 PolicyName::TransportSecure,
                 PolicyName::PodSecurity,
+                PolicyName::RecoveryPoint,
+                PolicyName::BackupFresh,
+                PolicyName::BackupRetained,
+                PolicyName::ArchiveRetained,
             ],
         },
         Profile::Ephemeral => Defaults {
@@ -108,6 +134,7 @@ pub const fn defaults(profile: Profile) -> Defaults {
             spread: SpreadMode::None,
             network: NetworkMode::Restricted,
             database: SMALL_DATABASE,
+            backup: SHORT_BACKUP,
             required: &[PolicyName::PodSecurity],
         },
     }

@@ -9,7 +9,7 @@ use crate::{
     children::live::{LiveCondition, Thin},
     foreign::cloudnative_pg::VOLUME_ROLE_LABEL,
     observe::{Node, Pod, PodTrouble, Volume},
-    plan::identity::COMPONENT_LABEL,
+    plan::{backup::ARCHIVE_COMPONENT, database::COMPONENT, identity::COMPONENT_LABEL},
 };
 
 /// A pod, as far as it is read.
@@ -33,6 +33,8 @@ pub struct PodStatus {
     pub phase: String,
     pub reason: String,
     pub message: String,
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
     pub conditions: Vec<LiveCondition>,
     pub init_container_statuses: Vec<ContainerStatus>,
     pub container_statuses: Vec<ContainerStatus>,
@@ -79,6 +81,7 @@ pub struct Running {
 pub struct Terminated {
     pub exit_code: i32,
     pub reason: String,
+    pub message: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -133,15 +136,38 @@ pub fn pod(live: &LivePod) -> Pod {
     let label = |name: &str| live.labels().get(name).cloned().unwrap_or_default().into();
     let ready = LiveCondition::find(&live.status.conditions, "Ready")
         .is_some_and(|condition| condition.status == "True");
+    let component: Box<str> = label(COMPONENT_LABEL);
+    let is = |name: &str| *component == *name;
     Pod {
         name: live.name_any().into(),
-        component: label(COMPONENT_LABEL),
+        address: live
+            .status
+            .pod_ip
+            .as_deref()
+            .filter(|_| is(COMPONENT))
+            .map(Into::into),
+        record: is(ARCHIVE_COMPONENT)
+            .then(|| record(&live.status))
+            .flatten(),
         template: label("pod-template-hash"),
         node: live.spec.node_name.as_deref().map(Into::into),
         ready,
         deleting: live.metadata.deletion_timestamp.is_some(),
         trouble: if ready { None } else { trouble(&live.status) },
+        component,
     }
+}
+
+/// What the last container that ended left behind.
+fn record(status: &PodStatus) -> Option<Box<str>> {
+    status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses)
+        .filter_map(|container| container.state.terminated.as_ref())
+        .map(|ended| ended.message.trim())
+        .rfind(|message| !message.is_empty())
+        .map(Into::into)
 }
 
 fn trouble(status: &PodStatus) -> Option<PodTrouble> {

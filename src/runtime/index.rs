@@ -12,9 +12,15 @@ use std::{
 
 use kube::{ResourceExt, runtime::watcher::Event};
 
-use super::queue::{PortalKey, Queue};
+use super::{
+    queue::{PortalKey, Queue},
+    samples::Samples,
+};
 use crate::{
-    children::{Child, live::Live},
+    children::{
+        Child,
+        live::{Health, Live},
+    },
     observe::{ApiState, ChildKey, Node, Observation, Pod, Volume, World},
     plan::identity::NAME_LABEL,
 };
@@ -24,6 +30,7 @@ use crate::{
 pub struct Index {
     state: Mutex<State>,
     queue: Queue,
+    samples: Samples,
     settled: tokio::sync::Notify,
 }
 
@@ -79,6 +86,7 @@ impl Index {
         Self {
             state: Mutex::default(),
             queue,
+            samples: Samples::default(),
             settled: tokio::sync::Notify::new(),
         }
     }
@@ -86,6 +94,12 @@ impl Index {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while the lock was held leaves at worst one observation out; the next event brings it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What primaries of databases told, a part of what is known.
+    #[must_use]
+    pub fn samples(&self) -> Samples {
+        self.samples.clone()
     }
 
     /// All that is known of one portal.
@@ -109,6 +123,7 @@ impl Index {
             children,
             pods: of_portal(&state.pods, key),
             volumes: of_portal(&state.volumes, key),
+            archiving: self.samples.archiving(key),
             nodes: state.nodes.clone(),
             pod_security: state
                 .namespaces
@@ -225,6 +240,12 @@ impl Index {
                     ..observation.clone()
                 } == *before.observation
         });
+        if let (Health::Cluster(now), Some(before)) = (&observation.health, before)
+            && let Health::Cluster(before) = &before.observation.health
+            && now.primary != before.primary
+        {
+            self.samples.wake(&PortalKey::new(&namespace, portal));
+        }
         if !same && !own {
             if let Some(before) = before {
                 self.queue.add(PortalKey::new(&namespace, &before.portal));

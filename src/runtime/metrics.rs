@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text},
@@ -38,8 +39,8 @@ pub struct PolicySample {
     pub policy: &'static str,
     /// Whether it holds.
     pub verdict: Verdict,
-    /// The observed figure in seconds, for policies that measure time.
-    pub observed: Option<Duration>,
+    /// Since when what is observed lasts, for policies that measure time.
+    pub since: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -278,16 +279,17 @@ impl Collector for Live {
         )?;
         gauges.family(
             "policy_observed_seconds",
-            "The figure that a policy observes",
+            "How long ago: the newest work that is surely archived (RecoveryPoint), the last base backup (BackupFresh), the first point in time that can be restored (BackupRetained)",
             |add| {
-                each_policy(&portals, |namespace, name, sample| match sample.observed {
-                    Some(observed) => add(
+                let now = Timestamp::now();
+                each_policy(&portals, |namespace, name, sample| match sample.since {
+                    Some(since) => add(
                         &[
                             ("namespace", namespace),
                             ("name", name),
                             ("policy", sample.policy),
                         ],
-                        observed.as_secs_f64(),
+                        now.duration_since(since).as_secs_f64().max(0.0),
                     ),
                     None => Ok(()),
                 })

@@ -33,6 +33,7 @@ use super::{
     metrics::{Metrics, ReconcileResult},
     queue::{PortalKey, Queue},
     requests::Requests,
+    sampler::{Ask, Sampler},
     sources::Sources,
     term::{self, Leading, Term},
     watch::Beats,
@@ -103,6 +104,7 @@ pub fn connect(mut config: Config) -> Box<Connect> {
 /// [`OperatorError`], after which the process should end.
 pub async fn run(
     connect: &Connect,
+    ask: Box<Ask>,
     default_namespace: &str,
     settings: &RunSettings,
     shutdown: impl Future<Output = ()> + Send,
@@ -134,6 +136,10 @@ pub async fn run(
         ),
         backoff: PortalBackoff::default(),
         cloudnative_pg_namespace: settings.cloudnative_pg_namespace.clone(),
+        operator_namespace: settings
+            .lease_namespace
+            .clone()
+            .unwrap_or_else(|| default_namespace.to_owned()),
         clock: Timestamp::now,
         memories: Mutex::default(),
     });
@@ -167,7 +173,20 @@ pub async fn run(
         metrics: operator.metrics.clone(),
         index: operator.index.clone(),
     };
-    let store = sources.start(&mut tasks, settings, &operator.queue, &operator.context);
+    let sampler = Arc::new(Sampler::new(
+        operator.index.clone(),
+        operator.index.samples(),
+        operator.queue.clone(),
+        ask,
+        Timestamp::now,
+    ));
+    let store = sources.start(
+        &mut tasks,
+        settings,
+        &operator.queue,
+        &operator.context,
+        &sampler,
+    );
     let reconciles = operator.reconcile(store);
     let outcome = tokio::select! {
         outcome = operator.lead(leading, default_namespace, shutdown) => outcome,

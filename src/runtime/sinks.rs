@@ -14,6 +14,7 @@ use super::{
     facts::{LiveNode, LivePod, LiveVolume},
     index::Index,
     queue::{PortalKey, Queue},
+    sampler::Sampler,
     watch::{Cause, Sink},
 };
 use crate::{
@@ -34,6 +35,8 @@ pub struct Portals {
     pub queue: Queue,
     /// What is forgotten with a portal.
     pub context: Arc<Context>,
+    /// Samples the databases of portals.
+    pub sampler: Arc<Sampler>,
     /// Portals of a list under way.
     pub listed: Mutex<Vec<PortalKey>>,
     /// Namespace of the watch, if it has one.
@@ -44,6 +47,7 @@ impl Portals {
     fn forget(&self, key: &PortalKey) {
         self.queue.forget(key);
         self.context.forget(key);
+        self.sampler.forget(key);
     }
 }
 
@@ -65,6 +69,11 @@ impl Sink<Guarded> for Portals {
         // What other managers own of a portal is of no interest, and is half of its size.
         if let Event::Apply(portal) | Event::InitApply(portal) = &mut event {
             portal.meta_mut().managed_fields = None;
+        }
+        if let Event::Apply(guarded) | Event::InitApply(guarded) = &event
+            && let Ok(portal) = &guarded.0
+        {
+            self.sampler.portal(&key_of(guarded.meta()), portal);
         }
         lock(&self.writer).apply_watcher_event(&event);
         match &event {

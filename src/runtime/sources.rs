@@ -18,6 +18,7 @@ use super::{
     index::Index,
     metrics::Metrics,
     queue::Queue,
+    sampler::Sampler,
     sinks,
     watch::{self, Beats, Watch},
 };
@@ -50,6 +51,7 @@ impl Sources {
         settings: &RunSettings,
         queue: &Queue,
         context: &Arc<Context>,
+        sampler: &Arc<Sampler>,
     ) -> reflector::Store<Guarded> {
         let scopes = scopes(settings);
         let cluster_wide = scopes == [None];
@@ -60,6 +62,7 @@ impl Sources {
                 writer: writer.clone(),
                 queue: queue.clone(),
                 context: context.clone(),
+                sampler: sampler.clone(),
                 listed: Mutex::default(),
                 scope: scope.clone(),
             };

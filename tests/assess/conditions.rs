@@ -51,7 +51,7 @@ fn a_portal_that_serves_is_ready_and_says_where() {
     assert_eq!(status.observed_generation, 3);
     assert_eq!(status.url.as_deref(), Some("https://h.test"));
     assert_eq!(status.available.as_deref(), Some("2/2"));
-    assert_eq!(status.policies_held.as_deref(), Some("8/9"));
+    assert_eq!(status.policies_held.as_deref(), Some("12/13"));
     assert_eq!(status.applied.as_deref(), Some("digest"));
     assert_eq!(status.effective.unwrap().revision, case.plan.revision());
     let component = &status.components[0];
@@ -244,7 +244,7 @@ fn compliance_is_the_conjunction_of_the_required_policies_and_does_not_gate_read
     let compliant = |case: &Case| case.condition(ConditionType::PolicyCompliant).unwrap();
     let mut case =
         Case::serving("{image: a, host: h.test, exposure: {tls: {issuerRef: {name: i}}}}");
-    assert_eq!(compliant(&case).message, "all 7 required policies hold");
+    assert_eq!(compliant(&case).message, "all 11 required policies hold");
     case.world.pod_security = None;
     assert_eq!(compliant(&case).status, Verdict::Unknown);
     assert_eq!(compliant(&case).reason, "EvidenceMissing");

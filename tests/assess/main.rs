@@ -1,6 +1,7 @@
 //! From plan, world and outcomes to status: conditions, sentences, policies, and when to look again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod backup;
 mod conditions;
 mod database;
 mod exposure;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod backstage;
+mod backup;
 #[path = "../support/bounds.rs"]
 mod bounds;
 mod database;

@@ -76,8 +76,8 @@ fn the_default_profile_is_production() {
 #[test]
 fn a_profile_requires_policies() {
     use PolicyName::{
-        Autoscaling, DisruptionProtected, NetworkRestricted, PodSecurity, Replicated,
-        TransportSecure, ZoneRedundant,
+        ArchiveRetained, Autoscaling, BackupFresh, BackupRetained, DisruptionProtected,
+        NetworkRestricted, PodSecurity, RecoveryPoint, Replicated, TransportSecure, ZoneRedundant,
     };
     let required = |profile| profile::defaults(profile).required;
     assert_eq!(required(Profile::Development), []);
@@ -92,7 +92,11 @@ fn a_profile_requires_policies() {
             Autoscaling,
             NetworkRestricted,
             TransportSecure,
-            PodSecurity
+            PodSecurity,
+            RecoveryPoint,
+            BackupFresh,
+            BackupRetained,
+            ArchiveRetained,
         ]
     );
 }

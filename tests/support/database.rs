@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -22,8 +23,10 @@ pub fn play(space: &Space) -> CloudNativePg {
     let clusters = space.api("Cluster");
     let poolers = space.api("Pooler");
     let pods = space.api("Pod");
+    let stores = space.api("ObjectStore");
     CloudNativePg(tokio::spawn(async move {
         loop {
+            report_backups(&clusters, &stores).await;
             for api in [&clusters, &poolers] {
                 let Ok(list) = api.list(&ListParams::default()).await else {
                     continue;
@@ -56,6 +59,44 @@ pub fn play(space: &Space) -> CloudNativePg {
     }))
 }
 
+/// What the plugin reports of the backups of every Cluster that it archives.
+async fn report_backups(clusters: &Api<DynamicObject>, stores: &Api<DynamicObject>) {
+    let Ok(list) = clusters.list(&ListParams::default()).await else {
+        return;
+    };
+    for item in list.items {
+        let cluster = serde_json::to_value(&item).unwrap();
+        let parameters = &cluster["spec"]["plugins"][0]["parameters"];
+        let (Some(store), Some(server)) = (
+            parameters["barmanObjectName"].as_str(),
+            parameters["serverName"].as_str(),
+        ) else {
+            continue;
+        };
+        let Ok(live) = stores.get(store).await else {
+            continue;
+        };
+        if !live.data["status"]["serverRecoveryWindow"][server].is_null() {
+            continue;
+        }
+        let now = Timestamp::now().to_string();
+        let window = json!({"firstRecoverabilityPoint": now, "lastSuccessfulBackupTime": now});
+        let patch = Patch::Merge(json!({"status": {"serverRecoveryWindow": {server: window}}}));
+        // It may be gone by now.
+        let _ = stores
+            .patch_status(store, &PatchParams::default(), &patch)
+            .await;
+    }
+}
+
+/// What a primary answers that has archived all it has written.
+pub fn archived() -> Value {
+    json!({
+        "isPrimary": true, "timeLineID": 1, "currentLsn": "0/6000060",
+        "lastArchivedWAL": "000000010000000000000006", "isArchivingWAL": true,
+    })
+}
+
 /// What a Cluster reports when it has nothing left to do.
 pub fn healthy(cluster: &Value) -> Value {
     let name = cluster["metadata"]["name"].as_str().unwrap();
@@ -66,6 +107,10 @@ pub fn healthy(cluster: &Value) -> Value {
         "currentPrimary": format!("{name}-1"),
         "targetPrimary": format!("{name}-1"),
         "secretsResourceVersion": {"applicationSecretVersion": "7"},
+        "conditions": [{
+            "type": "ContinuousArchiving", "status": "True", "reason": "ContinuousArchivingSuccess",
+            "message": "Continuous archiving is working", "lastTransitionTime": "2026-11-21T08:00:00Z",
+        }],
     })
 }
 

@@ -460,4 +460,102 @@ pub(crate) const EXAMPLES: &[Example] = &[
             "{image: a, network: {policy: Open, allowedDestinations: [{internet: true}]}}",
         ],
     },
+    Example {
+        message: "backup is made of a managed database",
+        field: "spec.backup",
+        admitted: &[
+            "{image: 'a:1', backup: {objectives: {rpo: 1h}}}",
+            "{image: 'a:1', database: {mode: External, external: {host: h, credentialsSecretRef: {name: s}}}}",
+        ],
+        refused: &["{image: 'a:1', database: {mode: None}, backup: {objectives: {rpo: 1h}}}"],
+    },
+    Example {
+        message: "schedule, retention and archive need a destination",
+        field: "spec.backup.destination",
+        admitted: &[
+            "{image: 'a:1', backup: {schedule: '0 2 * * *', destination: {path: 's3://b/f', credentialsSecretRef: {name: s}}}}",
+        ],
+        refused: &[
+            "{image: 'a:1', backup: {schedule: '0 2 * * *'}}",
+            "{image: 'a:1', backup: {retention: 7d}}",
+            "{image: 'a:1', backup: {archive: {keep: 3}}}",
+        ],
+    },
+    Example {
+        message: "set exactly one of credentialsSecretRef and workloadIdentity",
+        field: "spec.backup.destination.credentialsSecretRef",
+        admitted: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', workloadIdentity: {}}}}",
+        ],
+        refused: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b'}}}",
+            "{image: 'a:1', backup: {destination: {path: 's3://b', workloadIdentity: {}, credentialsSecretRef: {name: s}}}}",
+        ],
+    },
+    Example {
+        message: "endpoint and region are only used with a path that begins with s3://",
+        field: "spec.backup.destination.endpoint",
+        admitted: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b/f', endpoint: 'http://minio:9000', region: eu-west-1, credentialsSecretRef: {name: s}}}}",
+        ],
+        refused: &[
+            "{image: 'a:1', backup: {destination: {path: 'gs://b/f', endpoint: 'http://minio:9000', credentialsSecretRef: {name: s}}}}",
+            "{image: 'a:1', backup: {destination: {path: 'gs://b/f', region: eu-west-1, workloadIdentity: {}}}}",
+        ],
+    },
+    Example {
+        message: "caSecretRef is the authority of an endpoint with https",
+        field: "spec.backup.destination.caSecretRef",
+        admitted: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', endpoint: 'https://minio:9000', caSecretRef: {name: ca}, credentialsSecretRef: {name: s}}}}",
+        ],
+        refused: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', caSecretRef: {name: ca}, credentialsSecretRef: {name: s}}}}",
+            "{image: 'a:1', backup: {destination: {path: 's3://b', endpoint: 'http://minio:9000', caSecretRef: {name: ca}, credentialsSecretRef: {name: s}}}}",
+        ],
+    },
+    Example {
+        message: "an S3 store has accessKeyIdKey and secretAccessKeyKey",
+        field: "spec.backup.destination.credentialsSecretRef",
+        admitted: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', credentialsSecretRef: {name: s, accessKeyIdKey: id, secretAccessKeyKey: key}}}}",
+            "{image: 'a:1', backup: {destination: {path: 'gs://b', credentialsSecretRef: {name: s, key: json}}}}",
+        ],
+        refused: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', credentialsSecretRef: {name: s, key: json}}}}",
+            "{image: 'a:1', backup: {destination: {path: 'gs://b', credentialsSecretRef: {name: s, accessKeyIdKey: id}}}}",
+        ],
+    },
+    Example {
+        message: "archive.path must be in the same kind of store",
+        field: "spec.backup.archive",
+        admitted: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', workloadIdentity: {}}, archive: {path: 's3://other/f'}}}",
+        ],
+        refused: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', workloadIdentity: {}}, archive: {path: 'gs://other/f'}}}",
+        ],
+    },
+    Example {
+        message: "mode None makes no dumps",
+        field: "spec.backup.archive.mode",
+        admitted: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', workloadIdentity: {}}, archive: {mode: None}}}",
+        ],
+        refused: &[
+            "{image: 'a:1', backup: {destination: {path: 's3://b', workloadIdentity: {}}, archive: {mode: None, keep: 3}}}",
+        ],
+    },
+    Example {
+        message: "rpo must be from 1m to 168h",
+        field: "spec.backup.objectives.rpo",
+        admitted: &[
+            "{image: 'a:1', backup: {objectives: {rpo: 1m}}}",
+            "{image: 'a:1', backup: {objectives: {rpo: 168h}}}",
+        ],
+        refused: &[
+            "{image: 'a:1', backup: {objectives: {rpo: 59s}}}",
+            "{image: 'a:1', backup: {objectives: {rpo: 169h}}}",
+        ],
+    },
 ];

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 /// Specs that together use every field.
-pub(crate) const FULL: [&str; 3] = [
+pub(crate) const FULL: [&str; 5] = [
     r#"
 profile: Production
 preset: Generic
@@ -103,6 +103,27 @@ exposure:
     r#"
 image: registry.test/crane:7
 database: {managed: {imageName: "registry.test/postgresql:17.2"}}
+backup:
+  destination:
+    path: s3://silo/harbor
+    endpoint: https://silo.test:9000
+    region: north-1
+    credentialsSecretRef: {name: keyring, accessKeyIdKey: id, secretAccessKeyKey: word}
+    caSecretRef: {name: seal, key: root.pem}
+  schedule: 3 1 * * *
+  retention: 9d
+  archive: {mode: Dump, schedule: 3 4 1 * *, keep: 5, path: "s3://attic/harbor", imageName: "registry.test/porter:1"}
+  objectives: {rpo: 4m}
+"#,
+    r#"
+image: registry.test/crane:7
+database: {}
+backup: {destination: {path: "gs://silo/harbor", credentialsSecretRef: {name: keyring, key: main}}}
+"#,
+    r#"
+image: registry.test/crane:7
+database: {}
+backup: {destination: {path: "s3://silo/harbor", workloadIdentity: {serviceAccountAnnotations: {cloud.test/role: keeper}}}}
 "#,
 ];
 
@@ -131,6 +152,53 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         regex: r"^[A-Za-z_][A-Za-z0-9_$-]*$",
         fit: &["a", "_a$1-b"],
         unfit: &["1a", "a b", "a.b"],
+        long: |size| "a".repeat(size),
+    },
+    Pattern {
+        regex: r"^[0-9*/,-]+ [0-9*/,-]+ [0-9*/,-]+ [0-9*/,-]+ [0-6*/,-]+$",
+        fit: &["0 2 * * *", "*/5 1-3 1,15 * 0"],
+        unfit: &[
+            "",
+            "0 2 * *",
+            "0 0 2 * * *",
+            "0 2 * * 7",
+            "0 2 * * MON",
+            "@daily",
+        ],
+        long: |size| format!("{} * * * *", "1".repeat(size - 8)),
+    },
+    Pattern {
+        regex: r"^[1-9][0-9]{0,3}[dwm]$",
+        fit: &["30d", "4w", "12m"],
+        unfit: &["", "0d", "30", "d", "30h", "1y"],
+        long: |size| format!("1{}d", "0".repeat(size - 2)),
+    },
+    Pattern {
+        regex: r"^((s3|gs)://[^/\s]+|https://[^/\s]+\.blob\.core\.windows\.net/[^/\s]+)(/[^/\s]+)*/?$",
+        fit: &[
+            "s3://silo",
+            "gs://silo/a/b/",
+            "https://harbor.blob.core.windows.net/silo/a",
+        ],
+        unfit: &[
+            "silo/a",
+            "s3://",
+            "s3://silo//a",
+            "https://silo.test/a",
+            "ftp://silo",
+        ],
+        long: |size| format!("s3://{}", "a".repeat(size - 5)),
+    },
+    Pattern {
+        regex: r"^https?://[A-Za-z0-9.\[\]:-]+/?$",
+        fit: &["http://silo:9000", "https://[fd00::1]:9000/"],
+        unfit: &["silo:9000", "https://", "https://silo/a", "ftp://silo"],
+        long: |size| format!("http://{}", "a".repeat(size - 7)),
+    },
+    Pattern {
+        regex: r"^[a-z0-9-]+$",
+        fit: &["eu-central-1"],
+        unfit: &["", "EU", "a b"],
         long: |size| "a".repeat(size),
     },
     Pattern {

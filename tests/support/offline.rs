@@ -40,6 +40,7 @@ pub(crate) fn started(portal: &PortalPlatform) -> Result<Plan, Vec<SpecProblem>>
         portal,
         &Facts {
             started: first.components.iter().map(|c| c.name.clone()).collect(),
+            barman_plugin: true,
             ..Facts::default()
         },
     )

@@ -5,9 +5,13 @@ use std::{sync::Arc, thread::JoinHandle, time::Duration};
 use clap::Parser;
 use kube::client::ClientBuilder;
 use portal_operator::{
-    runtime::operator::{self, GenericService, OperatorError},
+    runtime::{
+        operator::{self, GenericService, OperatorError},
+        sampler::Ask,
+    },
     settings::{Command, CommandLine},
 };
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
@@ -19,9 +23,14 @@ use super::{
 pub type Wrap =
     Arc<dyn Fn(ClientBuilder<GenericService>) -> ClientBuilder<GenericService> + Send + Sync>;
 
+/// What the pods of databases answer, by their address.
+pub type Pods = Arc<dyn Fn(&str) -> Result<Value, String> + Send + Sync>;
+
 /// How an operator runs.
 #[derive(Clone, Default)]
 pub struct OperatorOptions {
+    /// What the pods of databases answer; `None`: that all is archived.
+    pub pods: Option<Pods>,
     /// Namespaces to work in; empty: all of them.
     pub namespaces: Vec<String>,
     /// Name of the Lease; without one there is no election. The chart's Role knows `portal-operator` only.
@@ -102,6 +111,13 @@ impl Operator {
         let connect = operator::connect(self.bed.config.clone());
         let wrap = self.options.connect.clone();
         let requests = self.requests.clone();
+        let ask = self.options.pods.clone();
+        let ask: Box<Ask> = Box::new(move |address| {
+            let answer = ask
+                .as_ref()
+                .map_or_else(|| Ok(super::database::archived()), |ask| ask(&address));
+            Box::pin(std::future::ready(answer))
+        });
         let connect = move |purpose: operator::Purpose| {
             let mut builder = connect(purpose)?;
             if let Some(wrap) = &wrap {
@@ -124,7 +140,7 @@ impl Operator {
                 tokio::select! {
                     biased;
                     _ = crashed => None,
-                    outcome = operator::run(&connect, SYSTEM, &settings, shutdown) => Some(outcome),
+                    outcome = operator::run(&connect, ask, SYSTEM, &settings, shutdown) => Some(outcome),
                 }
             });
             runtime.shutdown_background();

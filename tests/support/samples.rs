@@ -26,6 +26,14 @@ pub fn gateway() -> Value {
     portal
 }
 
+/// Backups to an object store.
+pub fn backup() -> Value {
+    json!({
+        "destination": {"path": "s3://silo/portal", "credentialsSecretRef": {"name": "silo"}},
+        "archive": {"keep": 3},
+    })
+}
+
 /// The smallest portal: one pod, not exposed.
 pub fn small() -> Value {
     json!({

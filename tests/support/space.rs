@@ -69,13 +69,15 @@ impl Space {
 
     /// An object, or null.
     pub async fn get(&self, kind: &str, name: &str) -> Value {
-        let found = self.api(kind).get_opt(name).await.unwrap();
+        let api = self.api(kind);
+        let found = patiently(|| api.get_opt(name)).await;
         found.map_or(Value::Null, |found| value(&found))
     }
 
     /// All objects of a kind, by name.
     pub async fn list(&self, kind: &str) -> Vec<Value> {
-        let list = self.api(kind).list(&ListParams::default()).await.unwrap();
+        let (api, all) = (self.api(kind), ListParams::default());
+        let list = patiently(|| api.list(&all)).await;
         let mut items: Vec<Value> = list.items.iter().map(value).collect();
         items.sort_by_key(|item| item["metadata"]["name"].to_string());
         items
@@ -382,4 +384,22 @@ fn object(manifest: &Value) -> DynamicObject {
 
 fn value(object: &DynamicObject) -> Value {
     serde_json::to_value(object).unwrap()
+}
+
+/// Reads again where a busy API server has closed the connection meanwhile.
+async fn patiently<T, F>(read: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    let begin = Instant::now();
+    loop {
+        match read().await {
+            Err(kube::Error::Service(_) | kube::Error::HyperError(_))
+                if begin.elapsed() < PATIENCE =>
+            {
+                tokio::task::yield_now().await;
+            }
+            found => return found.unwrap(),
+        }
+    }
 }

@@ -6,9 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use portal_operator::{
     children::{
         self,
-        live::{ClusterState, Health, LiveCondition, LiveParent, ReplicasOwner, Workload},
+        live::{
+            ClusterState, Health, LiveCondition, LiveParent, RecoveryWindow, ReplicasOwner,
+            Workload,
+        },
     },
-    observe::{Node, Observation, Pod, World},
+    observe::{Archiving, Node, Observation, Pod, World},
     plan::Plan,
 };
 
@@ -64,6 +67,16 @@ pub(crate) fn serving(plan: &Plan) -> World {
             }
         }
     }
+    if plan.backup.is_some() {
+        world.archiving = Some(Archiving {
+            begun: Some("2026-11-21T08:02:00Z".parse().unwrap()),
+            covered: Some("2026-11-21T11:58:00Z".parse().unwrap()),
+            measured: true,
+            timeline: Some(1),
+            answered: Some("2026-11-21T11:58:00Z".parse().unwrap()),
+            ..Archiving::default()
+        });
+    }
     for component in &plan.components {
         for index in 0..component.replicas.minimum() {
             let pod = pod(&component.name, &component.object_name, index);
@@ -82,7 +95,7 @@ fn pod(component: &str, prefix: &str, index: i32) -> Pod {
         node: Some(["a1", "b1", "c1", "a2", "b2", "c2"][usize::try_from(index).unwrap()].into()),
         ready: true,
         deleting: false,
-        trouble: None,
+        ..Pod::default()
     }
 }
 
@@ -96,6 +109,17 @@ fn health(kind: &str, count: i32, plan: &Plan) -> Health {
                 target_primary: format!("{}-1", managed.name),
                 ready: managed.instances,
                 secret_version: Some(7),
+                server_name: plan
+                    .backup
+                    .as_ref()
+                    .map(|backup| backup.server_name.clone()),
+                created: Some("2026-11-21T08:00:00Z".parse().unwrap()),
+                conditions: vec![condition(
+                    "ContinuousArchiving",
+                    "True",
+                    "ContinuousArchivingSuccess",
+                    "",
+                )],
                 ..ClusterState::default()
             }))
         }
@@ -144,6 +168,22 @@ fn health(kind: &str, count: i32, plan: &Plan) -> Health {
         "Certificate" => Health::Certificate {
             not_after: Some("2027-02-01T00:00:00Z".into()),
             conditions: vec![condition("Ready", "True", "Ready", "")],
+        },
+        "ObjectStore" => Health::ObjectStore {
+            created: Some("2026-11-21T08:00:00Z".parse().unwrap()),
+            windows: BTreeMap::from([(
+                plan.backup.as_ref().unwrap().server_name.clone(),
+                RecoveryWindow {
+                    first_recoverability_point: Some("2026-11-21T08:01:00Z".into()),
+                    last_successful_backup_time: Some("2026-11-21T08:01:30Z".into()),
+                    last_failed_backup_time: None,
+                },
+            )]),
+        },
+        "CronJob" => Health::CronJob {
+            last_schedule: None,
+            last_success: None,
+            active: false,
         },
         _ => Health::None,
     }

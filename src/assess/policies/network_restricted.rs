@@ -5,7 +5,10 @@
 use super::{Finding, Subject};
 use crate::{
     api::status::Verdict,
-    plan::database::{COMPONENT, POOLER_COMPONENT},
+    plan::{
+        backup::ARCHIVE_COMPONENT,
+        database::{COMPONENT, POOLER_COMPONENT},
+    },
 };
 
 pub(super) fn judge(subject: &Subject) -> Finding {
@@ -40,7 +43,14 @@ pub(super) fn judge(subject: &Subject) -> Finding {
             .pooler
             .as_ref()
             .map(|pooler| (&pooler.name, POOLER_COMPONENT));
-        for (name, component) in [(&managed.name, COMPONENT)].into_iter().chain(pooler) {
+        let archive = subject
+            .plan
+            .backup
+            .as_ref()
+            .and_then(|backup| backup.archive.as_ref())
+            .map(|archive| (&archive.name, ARCHIVE_COMPONENT));
+        let parts = [(&managed.name, COMPONENT)].into_iter();
+        for (name, component) in parts.chain(pooler).chain(archive) {
             match subject.world.child("NetworkPolicy", name) {
                 Some(observation) if !observation.deleting => {
                     covered += subject.world.pods_of(component).count();
@@ -55,7 +65,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
     // Pods of a component that the spec no longer has are selected by no policy any more.
     let stray = subject.world.pods.iter().find(|pod| {
         !pod.deleting
-            && ![COMPONENT, POOLER_COMPONENT].contains(&&*pod.component)
+            && ![COMPONENT, POOLER_COMPONENT, ARCHIVE_COMPONENT].contains(&&*pod.component)
             && !subject
                 .plan
                 .components

@@ -15,21 +15,28 @@ use k8s_openapi::{
 };
 use serde_json::json;
 
-use super::{KIND, Manifest, dns, namespace_peer, pod_peer, selector, tcp};
+use super::{KIND, Manifest, block, dns, namespace_peer, pod_peer, selector, tcp};
 use crate::{
     foreign::cloudnative_pg::{
         CLUSTER_LABEL, METRICS_PORT, POOLER_LABEL, POOLER_METRICS_PORT, STATUS_PORT,
     },
     plan::{
-        Plan,
+        Backup, Plan,
+        backup::ARCHIVE_COMPONENT,
         database::{COMPONENT, Managed, POOLER_COMPONENT, PORT, Pooler},
-        identity::{COMPONENT_LABEL, NAME_LABEL},
+        identity::{COMPONENT_LABEL, MANAGER, NAME_LABEL},
     },
 };
 
-/// Ports of API servers before and after translation of their Service's address, and of object stores. Their addresses cannot
-/// be known here.
+/// Ports of API servers before and after translation of their Service's address. Their addresses cannot be known here.
 const API_PORTS: [i32; 2] = [443, 6443];
+/// Where clouds give pods their identity: the metadata services, and the agent of EKS.
+const IDENTITY_SERVICES: [&str; 3] = [
+    "169.254.169.252/32",
+    "169.254.169.254/32",
+    "169.254.170.23/32",
+];
+const IDENTITY_PORTS: [i32; 2] = [80, 988];
 /// What `network.allowedClients` calls the ports of metrics.
 const METRICS: &str = "metrics";
 
@@ -51,6 +58,15 @@ pub(super) fn manifests(plan: &Plan) -> Vec<Manifest> {
         &managed.name,
         of_instances(plan, managed),
     )];
+    if let Some(backup) = &plan.backup
+        && let Some(archive) = &backup.archive
+    {
+        manifests.push(policy(
+            ARCHIVE_COMPONENT,
+            &archive.name,
+            of_archive(plan, managed, backup),
+        ));
+    }
     if let Some(pooler) = &managed.pooler {
         manifests.push(policy(
             POOLER_COMPONENT,
@@ -98,12 +114,68 @@ fn of_instances(plan: &Plan, managed: &Managed) -> NetworkPolicySpec {
         incoming(operator, among()),
     ];
     ingress.extend(scrapers(plan, METRICS_PORT));
+    let mut egress = vec![dns(), outgoing(own(), among()), api_server()];
+    if let Some(backup) = &plan.backup {
+        // How far the archive is behind is asked of the primary.
+        let own_operator = NetworkPolicyPeer {
+            pod_selector: Some(selector(BTreeMap::from([(
+                "app.kubernetes.io/name".into(),
+                MANAGER.into(),
+            )]))),
+            ..namespace_peer(&plan.operator_namespace)
+        };
+        ingress.push(incoming(own_operator, ports(&[STATUS_PORT])));
+        if backup.archive.is_some() {
+            let archive = pod_peer(selector(plan.identity.selector(Some(ARCHIVE_COMPONENT))));
+            ingress.push(incoming(archive, ports(&[i32::from(PORT)])));
+        }
+        egress.extend(object_store(backup));
+    }
     NetworkPolicySpec {
         pod_selector: Some(instances(&managed.name)),
         policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
         ingress: Some(ingress),
-        egress: Some(vec![dns(), outgoing(own(), among()), api_server()]),
+        egress: Some(egress),
     }
+}
+
+/// The pods that make dumps: they read the database and write to the object store.
+fn of_archive(plan: &Plan, managed: &Managed, backup: &Backup) -> NetworkPolicySpec {
+    let mut egress = vec![
+        dns(),
+        outgoing(
+            pod_peer(instances(&managed.name)),
+            ports(&[i32::from(PORT)]),
+        ),
+    ];
+    egress.extend(object_store(backup));
+    NetworkPolicySpec {
+        pod_selector: Some(selector(plan.identity.selector(Some(ARCHIVE_COMPONENT)))),
+        policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+        ingress: Some(Vec::new()),
+        egress: Some(egress),
+    }
+}
+
+/// The object store, whose address cannot be known here, and where pods get the identity that opens it.
+fn object_store(backup: &Backup) -> Vec<NetworkPolicyEgressRule> {
+    let destination = &backup.destination;
+    let mut rules = vec![NetworkPolicyEgressRule {
+        to: None,
+        ports: Some(ports(&[i32::from(destination.port)])),
+    }];
+    if destination.credentials.of_pod() {
+        rules.push(NetworkPolicyEgressRule {
+            to: Some(
+                IDENTITY_SERVICES
+                    .iter()
+                    .map(|address| block(address, &[]))
+                    .collect(),
+            ),
+            ports: Some(ports(&IDENTITY_PORTS)),
+        });
+    }
+    rules
 }
 
 fn of_pooler(plan: &Plan, managed: &Managed, pooler: &Pooler) -> NetworkPolicySpec {
@@ -145,13 +217,7 @@ fn components(plan: &Plan) -> NetworkPolicyPeer {
 
 /// The namespaces that `network.allowedClients` lets scrape metrics.
 fn scrapers(plan: &Plan, port: i32) -> Vec<NetworkPolicyIngressRule> {
-    let clients = plan
-        .components
-        .first()
-        .and_then(|component| component.isolation.as_ref())
-        .map(|isolation| isolation.clients.as_slice())
-        .unwrap_or_default();
-    clients
+    plan.clients
         .iter()
         .filter(|client| client.ports.is_empty() || client.ports.iter().any(|p| p == METRICS))
         .map(|client| incoming(namespace_peer(&client.namespace), ports(&[port])))

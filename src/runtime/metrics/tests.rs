@@ -5,11 +5,11 @@ fn metrics() -> Metrics {
     Metrics::new("1.2.3", term::channel().1)
 }
 
-fn policy(policy: &'static str, verdict: Verdict, observed: Option<u64>) -> PolicySample {
+fn policy(policy: &'static str, verdict: Verdict, since: Option<Timestamp>) -> PolicySample {
     PolicySample {
         policy,
         verdict,
-        observed: observed.map(Duration::from_secs),
+        since,
     }
 }
 
@@ -67,7 +67,11 @@ fn one_status_of_a_policy_is_one_and_the_others_are_zero() {
         "team",
         "shop",
         true,
-        vec![policy("RecoveryPoint", Verdict::False, Some(240))],
+        vec![policy(
+            "RecoveryPoint",
+            Verdict::False,
+            Some(Timestamp::MAX),
+        )],
     );
     assert_eq!(
         lines(&metrics, "portal_ready"),
@@ -84,7 +88,7 @@ fn one_status_of_a_policy_is_one_and_the_others_are_zero() {
     );
     assert_eq!(
         lines(&metrics, "policy_observed"),
-        [format!("policy_observed_seconds{{{labels}}} 240.0")]
+        [format!("policy_observed_seconds{{{labels}}} 0.0")]
     );
     assert_eq!(lines(&metrics, "portals"), ["portals 1.0"]);
 }

@@ -20,6 +20,9 @@ binary_source() {
       echo "local-path github.com/rancher/local-path-provisioner github.com/rancher/local-path-provisioner ../nodes/local-path" ;;
     manager)
       echo "cloudnative-pg github.com/cloudnative-pg/cloudnative-pg github.com/cloudnative-pg/cloudnative-pg/cmd/manager ../nodes/cloudnative-pg" ;;
+    barman-cloud)
+      echo "barman-cloud github.com/cloudnative-pg/plugin-barman-cloud github.com/cloudnative-pg/plugin-barman-cloud/cmd/manager ../nodes/barman-cloud" ;;
+    versitygw) echo "versitygw github.com/versity/versitygw github.com/versity/versitygw/cmd/versitygw ../nodes/versitygw" ;;
     coredns | pause) echo "$1 own portalplatform.dev/testbed/$1 ../nodes/$1" ;;
     *) die "unknown binary: $1" ;;
   esac
@@ -142,8 +145,9 @@ build_folder() {
     cat "$work/log" >&2
     die "building ${names[*]} failed"
   fi
-  # etcd's package is called server.
+  # The packages of etcd and of the plugin are called otherwise.
   [[ ! -e $work/server ]] || mv "$work/server" "$work/etcd"
+  [[ $folder != ../nodes/barman-cloud ]] || mv "$work/manager" "$work/barman-cloud"
   local target
   for name in "${names[@]}"; do
     target=$(binary_path "$name")

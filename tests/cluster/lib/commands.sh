@@ -35,6 +35,7 @@ cmd_env() {
   use_existing_folder "$1"
   # shellcheck disable=SC2016 # PATH is meant for the shell that reads the line
   printf 'export KUBECONFIG=%q PATH=%q:"$PATH"\n' "$dir/admin.kubeconfig" "$(dirname "$(binary_path kubectl)")"
+  ! declare -F more_exports >/dev/null || more_exports
 }
 
 # The command gets a process group of its own, so that an interrupt ends all that it started before the test bed goes.

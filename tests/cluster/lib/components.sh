@@ -210,10 +210,10 @@ health() {
 
 etcd_healthy() { [[ $(plain_get etcd /health) == *'"health":"true"'* ]]; }
 
-# plain_get NAME PATH prints what a port answers without TLS, with its head.
+# plain_get NAME PATH [ADDRESS] prints what a port answers without TLS, with its head.
 plain_get() {
   local connection
-  exec {connection}<>"/dev/tcp/127.0.0.1/$(port "$1")" || return 1
+  exec {connection}<>"/dev/tcp/${3:-127.0.0.1}/$(port "$1")" || return 1
   printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&"$connection"
   timeout 2 cat <&"$connection"
 }

@@ -7,10 +7,11 @@ install() {
   "$testbed" import "$bed" "${images[@]}"
   # What a Cluster of the operator names by default, made here.
   "$testbed" tag "$bed" registry.local/postgresql:17 ghcr.io/cloudnative-pg/postgresql:17
+  # The image of a former run on the same test bed has the same tag.
   local t0
   t0=$(now_ms)
   "$("$root/tests/cluster/testbed" bin helm)" upgrade --install portal-operator "$root/charts/portal-operator" --create-namespace \
-    --namespace "$system" --set image.repository=registry.local/portal-operator,image.tag=e2e --wait --timeout 120s >/dev/null
+    --namespace "$system" --set image.repository=registry.local/portal-operator,image.tag=e2e --set-string "podAnnotations.installed=$t0" --wait --timeout 120s >/dev/null
   record "operator installed by Helm, two pods ready" $(($(now_ms) - t0))
   watch_portals
   kubectl apply --filename "$here/manifests/rest.yaml" >/dev/null

@@ -17,6 +17,10 @@ more_arguments() {
     # A lost node shall be noticed soon.
     kube-controller-manager) arguments+=(--node-monitor-grace-period=20s --node-monitor-period=2s) ;;
     coredns) arguments=(-conf "$dir_run/Corefile") ;;
+    versitygw)
+      arguments=(--access "$s3_access_key_id" --secret "$s3_secret_access_key" --port "$server_address:$(port versitygw)"
+        --health /health posix "$dir_s3")
+      ;;
     local-path-provisioner)
       arguments=(start --kubeconfig "$dir_pki/local-path-provisioner.kubeconfig" --config "$dir_run/local-path.json"
         --helper-image "$image_busybox" --service-account-name default)
@@ -33,6 +37,7 @@ make_bed_certificates() {
     make_certificate ca "$identity" "/O=system:masters/CN=$identity" clientAuth
     client_kubeconfig "$identity" >"$dir_pki/$identity.kubeconfig"
   done
+  make_plugin_certificates
 }
 
 fill_addon() {
@@ -60,13 +65,18 @@ apply_addons() {
 
 coredns_ready() { [[ $(plain_get coredns-ready /ready) == *" 200 OK"* ]]; }
 
-# Two operators on different nodes: with the only one on the lost node nothing fails over until its pod is moved, minutes later.
 apply_operator() {
-  local edits=() apart='{requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname,
-        labelSelector: {matchLabels: {app.kubernetes.io/name: cloudnative-pg}}}]}'
+  on_two_nodes cnpg-manager "app.kubernetes.io/name: cloudnative-pg" "$(manifest_path)" | kube apply --server-side -f - >/dev/null
+}
+
+# on_two_nodes SERVICEACCOUNT LABEL MANIFEST prints it with two replicas apart, where there are nodes: with the only operator on the
+# lost node nothing fails over until its pod is moved, minutes later.
+on_two_nodes() {
+  local edits=() apart="{requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname,
+        labelSelector: {matchLabels: {$2}}}]}"
   ((node_count == 1)) || edits=(-e 's/^  replicas: 1$/  replicas: 2/'
-    -e "s#^      serviceAccountName: cnpg-manager\$#&\n      affinity: {podAntiAffinity: ${apart//$'\n'/}}#")
-  sed "${edits[@]}" -e '' "$(manifest_path)" | kube apply --server-side -f - >/dev/null
+    -e "s#^      serviceAccountName: $1\$#&\n      affinity: {podAntiAffinity: ${apart//$'\n'/}}#")
+  sed "${edits[@]}" -e '' "$3"
 }
 
 # The operator answers for its kinds only once its webhook has certificates and a way to its pod.

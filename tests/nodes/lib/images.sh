@@ -10,10 +10,15 @@ readonly image_pause=registry.local/pause:1
 readonly image_busybox=registry.local/busybox:1
 readonly image_postgres=registry.local/postgresql:$postgres_major
 readonly image_pgbouncer=registry.local/pgbouncer:$pgbouncer_version
-readonly all_images=(pause busybox cloudnative-pg postgresql)
+# The sidecar lies on the image of PostgreSQL, so it comes after it.
+readonly all_images=(pause busybox cloudnative-pg barman-cloud postgresql barman-cloud-sidecar)
 
 cloudnative_pg_version() { module_version github.com/cloudnative-pg/cloudnative-pg ../nodes/cloudnative-pg; }
 image_cloudnative_pg() { echo "registry.local/cloudnative-pg:$(cloudnative_pg_version)"; }
+
+barman_cloud_version() { module_version github.com/cloudnative-pg/plugin-barman-cloud ../nodes/barman-cloud; }
+image_barman_cloud() { echo "registry.local/plugin-barman-cloud:$(barman_cloud_version)"; }
+image_barman_cloud_sidecar() { echo "registry.local/plugin-barman-cloud-sidecar:$(barman_cloud_version)"; }
 
 # image_path NAME prints where the tar of one of all_images is, or will be.
 image_path() {
@@ -22,11 +27,18 @@ image_path() {
     cloudnative-pg) echo "$cache/images/cloudnative-pg-$(cloudnative_pg_version)-$images_revision.tar" ;;
     busybox) echo "$cache/images/busybox-$(basename "$(packages_folder)")-$images_revision.tar" ;;
     postgresql) echo "$cache/images/postgresql-$postgres_major-$debian_suite-$images_revision.tar" ;;
+    barman-cloud) echo "$cache/images/barman-cloud-$(barman_cloud_version)-$images_revision.tar" ;;
+    barman-cloud-sidecar)
+      local base
+      base=$(manifest_of "$(image_path postgresql)")
+      echo "$cache/images/barman-cloud-sidecar-$(barman_cloud_version)-$images_revision-${base:7:12}.tar"
+      ;;
   esac
 }
 
 # The release manifest with the image that was made here. The Go module holds it.
 manifest_path() { echo "$cache/cloudnative-pg/$(cloudnative_pg_version)-$images_revision.yaml"; }
+plugin_manifest_path() { echo "$cache/barman-cloud/$(barman_cloud_version)-$images_revision.yaml"; }
 
 make_images() {
   local name
@@ -34,6 +46,7 @@ make_images() {
     [[ -e $(image_path "$name") ]] || make_image "$name"
   done
   [[ -e $(manifest_path) ]] || make_manifest
+  [[ -e $(plugin_manifest_path) ]] || make_plugin_manifest
 }
 
 make_image() {
@@ -102,10 +115,27 @@ make_postgresql() {
     "PATH=/usr/lib/postgresql/$postgres_major/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin LANG=C.UTF-8"
 }
 
+make_barman_cloud() { pack_image "$2" "$(binary_path barman-cloud)" "$(image_barman_cloud)" 65532:65532 "" /barman-cloud; }
+
+# The same program, and barman-cloud-backup and the like from Debian, for the database's own user.
+make_barman_cloud_sidecar() {
+  local base base_layers log=$cache/images/barman-cloud-sidecar.log
+  base=$(image_path postgresql)
+  base_layers=$(layers_of "$base")
+  mkdir -p "$1/base"
+  blob_of "$base" "$(digests <<<"$base_layers")" | tar -x --numeric-owner -C "$1/base"
+  unshare --mount bash "$nodes_here/lib/barman-root.sh" "$1/base" "$1" "$(debian_mirror)" "$debian_suite" >"$log" 2>&1 || {
+    tail -n 30 "$log" >&2
+    die "making the image barman-cloud-sidecar failed, see $log"
+  }
+  cp "$(binary_path barman-cloud)" "$1/added/manager"
+  pack_image "$2" "$1/added" "$(image_barman_cloud_sidecar)" 26:26 "PATH=/usr/local/bin:/usr/bin LANG=C.UTF-8" /manager
+}
+
 make_manifest() {
   local module version target
   version=$(cloudnative_pg_version)
-  module=$(cd "$here/../nodes/cloudnative-pg" && GOFLAGS='' GOWORK=off go list -m -f '{{.Dir}}' github.com/cloudnative-pg/cloudnative-pg)
+  module=$(module_folder github.com/cloudnative-pg/cloudnative-pg cloudnative-pg)
   target=$(manifest_path)
   mkdir -p "$(dirname "$target")"
   sed -e "s#ghcr.io/cloudnative-pg/cloudnative-pg:$version#$(image_cloudnative_pg)#" \
@@ -113,3 +143,22 @@ make_manifest() {
   grep -q "image: $(image_cloudnative_pg)" "$target.new" || die "the release manifest names another image"
   mv "$target.new" "$target"
 }
+
+# Without cert-manager's kinds: the test bed makes the certificates. The probe is eager, so that the start need not wait for it.
+make_plugin_manifest() {
+  local module target sidecar
+  module=$(module_folder github.com/cloudnative-pg/plugin-barman-cloud barman-cloud)
+  target=$(plugin_manifest_path)
+  sidecar=$(printf %s "$(image_barman_cloud_sidecar)" | openssl base64 -A)
+  mkdir -p "$(dirname "$target")"
+  awk 'BEGIN { RS = "---\n"; ORS = "" } !/\nkind: (Certificate|Issuer)\n/ { print RS $0 }' "$module/manifest.yaml" |
+    sed -e "s#^\( *\)image: ghcr.io/cloudnative-pg/plugin-barman-cloud-testing:.*#\1image: $(image_barman_cloud)\n\1imagePullPolicy: IfNotPresent#" \
+      -e "/^  SIDECAR_IMAGE: |\$/,/^kind: Secret\$/c\\  SIDECAR_IMAGE: $sidecar\nkind: Secret" \
+      -e 's/^\( *\(initialDelay\|period\)Seconds:\) 10$/\1 1/' >"$target.new"
+  grep -q "image: $(image_barman_cloud)" "$target.new" && grep -q "SIDECAR_IMAGE: $sidecar" "$target.new" ||
+    die "the manifest of the plugin names other images"
+  mv "$target.new" "$target"
+}
+
+# module_folder MODULE FOLDER prints where the sources of the module are that FOLDER/go.mod pins.
+module_folder() { (cd "$nodes_here/$2" && GOFLAGS='' GOWORK=off go list -m -f '{{.Dir}}' "$1"); }
