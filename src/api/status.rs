@@ -1,4 +1,5 @@
 //! `PortalPlatform.status`: what the operator reports, and with which evidence.
+// Over 400 lines: this is what users read, from top to bottom in the order of the YAML.
 
 use std::collections::BTreeMap;
 

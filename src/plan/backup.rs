@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::{Facts, Identity, Schedule, SpecProblem, database::Image, profile};
+use super::{Facts, Identity, Schedule, SpecProblem, database::Image, profile, recovery_objective};
 use crate::{
     api::{
         backup::{self, ArchiveMode},
-        spec::{PortalPlatform, PortalPlatformSpec, Profile},
+        spec::{PortalPlatformSpec, Profile},
     },
     digest::digest,
     foreign::barman::SIDECAR_IMAGE,
@@ -19,11 +19,6 @@ pub const ARCHIVE_COMPONENT: &str = "db-archive";
 const DEFAULT_SCHEDULE: &str = "0 2 * * *";
 const DEFAULT_ARCHIVE_SCHEDULE: &str = "0 3 1 * *";
 const DEFAULT_KEEP: i32 = 12;
-/// Recovery point objective unless the user says otherwise.
-pub const DEFAULT_RPO: Duration = Duration::from_secs(3600);
-/// Longest time after which PostgreSQL finishes a segment of its log, so that it is archived.
-const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(300);
-
 /// How often the plugin looks at what is in the object store within one recovery point objective: only so is a store that
 /// somebody emptied noticed.
 const LOOKS: u32 = 6;
@@ -125,50 +120,6 @@ pub struct Archive {
     pub store_image: String,
 }
 
-/// What of a portal's database is sampled to tell its recovery point, whatever else the plan says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sampled {
-    /// Name of the Cluster.
-    pub cluster: String,
-    /// Recovery point objective.
-    pub objective: Duration,
-    /// Longest time after which PostgreSQL finishes a segment of its log.
-    pub archive_timeout: Duration,
-}
-
-/// What is sampled of a portal; `None`: it has no backups.
-#[must_use]
-pub fn sampled(portal: &PortalPlatform) -> Option<Sampled> {
-    let spec = &portal.spec;
-    spec.backup.as_ref()?.destination.as_ref()?;
-    let database = spec.database.clone().unwrap_or_default();
-    (database.mode.unwrap_or_default() == crate::api::database::DatabaseMode::Managed).then(|| {
-        let own = database.managed.unwrap_or_default();
-        let chosen = own.parameters.get("archive_timeout");
-        Sampled {
-            cluster: Identity::of(portal, &mut Vec::new()).database_name(),
-            objective: objective(spec),
-            archive_timeout: chosen
-                .and_then(|text| seconds(text))
-                .unwrap_or_else(|| archive_timeout(spec)),
-        }
-    })
-}
-
-/// The recovery point objective.
-#[must_use]
-pub fn objective(spec: &PortalPlatformSpec) -> Duration {
-    spec.backup
-        .as_ref()
-        .and_then(|backup| backup.objectives.as_ref()?.rpo.as_ref()?.value())
-        .unwrap_or(DEFAULT_RPO)
-}
-
-/// The longest time after which a segment is finished: at most half of the recovery point objective.
-pub(super) fn archive_timeout(spec: &PortalPlatformSpec) -> Duration {
-    ARCHIVE_TIMEOUT.min(objective(spec) / 2)
-}
-
 /// Whether dumps are kept for long.
 pub(super) fn wants_dumps(spec: &PortalPlatformSpec, profile: Profile) -> bool {
     spec.backup.as_ref().is_some_and(|own| {
@@ -183,44 +134,6 @@ fn archive_mode(own: &backup::Backup, profile: Profile) -> ArchiveMode {
     }
 }
 
-/// Refuses an `archive_timeout` with which the objective cannot be met.
-pub(super) fn check_archive_timeout(spec: &PortalPlatformSpec, problems: &mut Vec<SpecProblem>) {
-    let chosen = spec
-        .database
-        .as_ref()
-        .and_then(|database| database.managed.as_ref()?.parameters.get("archive_timeout"));
-    let (Some(text), true) = (chosen, spec.backup.is_some()) else {
-        return;
-    };
-    let most = objective(spec) / 2;
-    if seconds(text).is_none_or(|chosen| chosen.is_zero() || chosen > most) {
-        problems.push(SpecProblem {
-            field: "spec.database.managed.parameters[archive_timeout]".into(),
-            message: format!(
-                "must be from 1s to {}s, half of the recovery point objective, and is {text:?}; lower it, or raise backup.objectives.rpo",
-                most.as_secs()
-            ),
-        });
-    }
-}
-
-/// A time as PostgreSQL reads it where the unit is seconds.
-fn seconds(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().ok()?;
-    let unit = match text[digits..].trim() {
-        "" | "s" => 1,
-        "min" => 60,
-        "h" => 3600,
-        "d" => 86400,
-        _ => return None,
-    };
-    Some(Duration::from_secs(number.checked_mul(unit)?))
-}
-
 pub(super) fn plan(
     spec: &PortalPlatformSpec,
     profile: Profile,
@@ -231,7 +144,7 @@ pub(super) fn plan(
 ) -> Option<Backup> {
     let own = spec.backup.as_ref()?;
     let image = image?;
-    check_archive_timeout(spec, problems);
+    recovery_objective::check_archive_timeout(spec, problems);
     let destination = own.destination.as_ref()?;
     let defaults = profile::defaults(profile).backup;
     let name = identity.database_name();
@@ -255,7 +168,7 @@ pub(super) fn plan(
             .clone()
             .unwrap_or_else(|| format!("{name}-{}", &digest(&identity.uid)[..8])),
         destination: self::destination(destination),
-        look_seconds: (objective(spec) / LOOKS)
+        look_seconds: (recovery_objective::of(spec) / LOOKS)
             .clamp(LOOK_OFTEN, LOOK_SELDOM)
             .as_secs(),
         retention: own
@@ -374,21 +287,6 @@ fn archive(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_read_as_postgresql_reads_it() {
-        for (text, expected) in [
-            ("300", Some(300)),
-            ("30s", Some(30)),
-            ("5min", Some(300)),
-            ("2 h", Some(7200)),
-            ("5m", None),
-            ("", None),
-            ("-1", None),
-        ] {
-            assert_eq!(seconds(text), expected.map(Duration::from_secs), "{text}");
-        }
-    }
 
     #[test]
     fn the_port_of_an_endpoint_follows_from_its_scheme_unless_it_is_named() {

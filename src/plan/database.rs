@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Demand, Facts, Identity, SpecProblem, backup, parameters, profile, volumes};
+use super::{
+    Demand, Facts, Identity, SpecProblem, backup, parameters, profile, recovery_objective, volumes,
+};
 use crate::api::{
     database::{
         self, DatabaseMode, ExternalTlsMode, ImageCatalogKind, PoolerMode, ReclaimPolicy,
@@ -307,7 +309,7 @@ fn managed(
             demand,
             megabytes,
             &parameters::Archiving {
-                timeout: backup::archive_timeout(spec),
+                timeout: recovery_objective::archive_timeout(spec),
                 from_standby: instances > 1 && backup::wants_dumps(spec, profile),
             },
         ),

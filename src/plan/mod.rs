@@ -8,19 +8,18 @@ pub mod config;
 pub mod database;
 mod demand;
 pub mod exposure;
+mod facts;
 pub mod identity;
 pub mod isolation;
 mod parameters;
 pub mod preset;
 pub mod profile;
+pub mod recovery_objective;
 pub mod scaling;
 pub mod schedule;
 mod volumes;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements};
 use serde::Serialize;
@@ -31,57 +30,16 @@ pub use self::{
     database::Database,
     demand::Demand,
     exposure::{Exposure, Route, TlsSource},
+    facts::{DatabaseFacts, Facts},
     identity::Identity,
     isolation::Isolation,
     scaling::{Autoscaling, Replicas},
     schedule::Schedule,
 };
 use crate::{
-    api::{
-        spec::{self, Affinity, ConfigFile, PortalPlatform, Profile},
-        values::Quantity,
-    },
+    api::spec::{self, Affinity, ConfigFile, PortalPlatform, Profile},
     digest::digest,
 };
-
-/// Where this operator runs, as its documents install it.
-const OPERATOR_NAMESPACE: &str = "portal-operator-system";
-
-/// What the plan must know of the world besides the spec.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Components that have had a ready pod: their first start is over.
-    pub started: BTreeSet<String>,
-    /// Namespace in which the operator of CloudNativePG runs; empty: that of its manifests.
-    pub cloudnative_pg_namespace: String,
-    /// Namespace in which this operator runs; empty: not known.
-    pub operator_namespace: String,
-    /// Whether the Barman Cloud plugin is installed.
-    pub barman_plugin: bool,
-    /// What is known of the database.
-    pub database: DatabaseFacts,
-    /// Whether HTTPRoute has `sessionPersistence` (experimental channel of Gateway API).
-    pub session_persistence: bool,
-    /// Versions of the Secrets and ConfigMaps whose change rolls the pods that use them, by kind and name.
-    pub reload: BTreeMap<(&'static str, String), u64>,
-}
-
-/// What the plan must know of a managed database.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DatabaseFacts {
-    /// Whether it accepts connections now.
-    pub usable: bool,
-    /// Version of the Secret with its password.
-    pub secret_version: Option<u64>,
-    /// Size of the data volumes that its Cluster asks for.
-    pub storage: Option<Quantity>,
-    /// Size of the volumes of the write-ahead log that its Cluster asks for.
-    pub wal_storage: Option<Quantity>,
-    /// Folder in the object store into which its Cluster archives.
-    pub server_name: Option<String>,
-    /// Image that its pods run.
-    pub image: Option<String>,
-}
 
 /// Something in the spec that cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,16 +239,13 @@ pub fn plan(portal: &PortalPlatform, facts: &Facts) -> Result<Plan, Vec<SpecProb
         database,
         demand,
         backup,
-        recovery_point: backup::objective(spec),
+        recovery_point: recovery_objective::of(spec),
         clients: spec
             .network
             .as_ref()
             .map(|network| network.allowed_clients.clone())
             .unwrap_or_default(),
-        operator_namespace: match facts.operator_namespace.as_str() {
-            "" => OPERATOR_NAMESPACE.to_owned(),
-            namespace => namespace.to_owned(),
-        },
+        operator_namespace: facts.own_namespace(),
         suspended: spec.suspend.unwrap_or(false),
     })
 }

@@ -27,7 +27,7 @@ use crate::{
     assess::backup::under_way,
     children::live::RecoveryWindow,
     observe::{Archiving, World},
-    plan::backup::{self, Sampled},
+    plan::recovery_objective::{self, Sampled},
     recovery_point::Reading,
 };
 
@@ -123,7 +123,7 @@ impl Sampler {
 
     /// Takes note of a portal as it is now.
     pub fn portal(&self, key: &PortalKey, portal: &PortalPlatform) {
-        let Some(sampled) = backup::sampled(portal) else {
+        let Some(sampled) = recovery_objective::sampled(portal) else {
             self.forget(key);
             return;
         };

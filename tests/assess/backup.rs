@@ -454,3 +454,18 @@ fn a_cluster_that_does_not_archive_yet_proves_nothing() {
     cluster(&mut case, |cluster| cluster.server_name = None);
     case.assert_policy(PolicyName::RecoveryPoint, Verdict::Unknown, "NotObserved");
 }
+
+#[test]
+fn nor_is_the_status_of_an_objective_that_is_missed() {
+    let mut case = case();
+    archiving(&mut case, |a| {
+        a.covered = Some("2026-11-21T10:30:00Z".parse().unwrap())
+    });
+    let before = case.assess();
+    case.portal.status = Some(before.clone());
+    archiving(&mut case, |a| {
+        a.covered = Some("2026-11-21T10:31:00Z".parse().unwrap());
+        a.answered = Some("2026-11-21T12:01:00Z".parse().unwrap());
+    });
+    assert_eq!(case.assess_at("2026-11-21T12:01:00Z").status, before);
+}

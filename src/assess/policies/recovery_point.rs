@@ -8,7 +8,10 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::{Finding, Subject};
 use crate::{
     api::status::Verdict,
-    assess::backup::{backed_up, began, cause, failing_backup, spoken, window},
+    assess::{
+        backup::{backed_up, began, cause, failing_backup, spoken, window},
+        time_text,
+    },
     children::live::LiveCondition,
 };
 
@@ -150,7 +153,8 @@ fn sampled(
             .observed(figure(exposure, objective).0)
             .since(covered)
             .message(format!(
-                "segments of the log of Cluster {cluster} wait since {since} and none is archived; the object store may hang or be full"
+                "segments of the log of Cluster {cluster} wait since {} and none is archived; the object store may hang or be full",
+                time_text(since)
             ));
     }
     if exposure <= objective {
@@ -174,7 +178,7 @@ fn sampled(
         None => (
             "ObjectiveMissed",
             format!(
-                "work of Cluster {cluster} since {covered} may not be archived; the object store is too slow or does not answer"
+                "more work of Cluster {cluster} than that may not be archived; the object store is too slow or does not answer"
             ),
         ),
     };
@@ -188,7 +192,8 @@ fn sampled(
 
 fn gap_message(cluster: &str, noticed: Timestamp) -> String {
     format!(
-        "the failover of Cluster {cluster} noticed at {noticed} may have left a part of the log out of the archive; the next base backup ends that, or one made now with a Backup object"
+        "the failover of Cluster {cluster} noticed at {} may have left a part of the log out of the archive; the next base backup ends that, or one made now with a Backup object",
+        time_text(noticed)
     )
 }
 
