@@ -459,7 +459,7 @@ fn a_cluster_that_does_not_archive_yet_proves_nothing() {
 fn nor_is_the_status_of_an_objective_that_is_missed() {
     let mut case = case();
     archiving(&mut case, |a| {
-        a.covered = Some("2026-11-21T10:30:00Z".parse().unwrap())
+        a.covered = Some("2026-11-21T10:30:00Z".parse().unwrap());
     });
     let before = case.assess();
     case.portal.status = Some(before.clone());
