@@ -232,24 +232,25 @@ last_backup_is_not() {
 }
 backups_in_store() { find "$PORTAL_S3_DATA/backups/vault/$(server_name)/base" -name backup.info | sort; }
 backups_in_store_are() { (($(backups_in_store | wc -l) == $1)); }
-# make_older DAYS... makes the oldest base backups as many days older.
+# make_older DAYS... makes the oldest base backups as many days older, in the object store's own way, which keeps checksums.
 make_older() {
   local days file
   while read -r file && (($#)); do
     days=$1
     shift
-    python3 - "$file" "$days" <<'PYTHON'
-import datetime, os, re, sys
-path, days = sys.argv[1], int(sys.argv[2])
-text = open(path).read()
+    kubectl exec --namespace vault --container plugin-barman-cloud --stdin "$(primary "$store")" -- \
+      env "AWS_ACCESS_KEY_ID=$PORTAL_S3_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY=$PORTAL_S3_SECRET_ACCESS_KEY" AWS_DEFAULT_REGION=us-east-1 \
+      python3 - "$PORTAL_S3_ENDPOINT" "${file#"$PORTAL_S3_DATA/backups/"}" "$days" <<'PYTHON'
+import datetime, re, sys
+import boto3
+endpoint, key, days = sys.argv[1], sys.argv[2], int(sys.argv[3])
+s3 = boto3.client("s3", endpoint_url=endpoint)
+text = s3.get_object(Bucket="backups", Key=key)["Body"].read().decode()
 def older(found):
     moment = datetime.datetime.fromisoformat(found[2]) - datetime.timedelta(days=days)
     return f"{found[1]}{moment.isoformat(' ')}"
-open(path, "w").write(re.sub(r"^((?:begin|end)_time=)(.*)$", older, text, flags=re.M))
-# The store keeps a checksum of what was there before.
-for name in os.listxattr(path):
-    if "checksum" in name.lower():
-        os.removexattr(path, name)
+text = re.sub(r"^((?:begin|end)_time=)(.*)$", older, text, flags=re.M)
+s3.put_object(Bucket="backups", Key=key, Body=text.encode())
 PYTHON
   done < <(backups_in_store)
 }
