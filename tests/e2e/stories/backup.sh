@@ -192,7 +192,13 @@ create_vault() {
 policy_text() { portal_field vault "{.status.policies[?(@.name==\"$1\")]['status','reason','observed','message']}"; }
 policy_is() { [[ $(policy vault "$1") == "$2" ]]; }
 recovery_point_is() { [[ $(policy_text RecoveryPoint) == "$1 ${2:-}"* ]]; }
-serves() { is_ready vault && writes_since "$writer" "$(ask "$writer" /state | field acked)" || within 20 "the portal serves" is_ready vault; }
+# The portal is Ready, and rows are written meanwhile.
+serves() {
+  local acked
+  is_ready vault || fail "the portal is not Ready: $(condition vault Ready)"
+  acked=$(ask "$writer" /state | field acked)
+  within 30 "rows are written meanwhile" writes_since "$writer" "$acked"
+}
 server_name() { cluster_field "$store" 'spec.plugins[0].parameters.serverName'; }
 # in_store FOLDER lists the files of this life of the database.
 in_store() { find "$PORTAL_S3_DATA/backups/vault/$(server_name)/$1" -type f 2>/dev/null; }
