@@ -17,20 +17,27 @@ in_node() {
 
 # start_namespaces N starts the first process of a node. All others end with it.
 start_namespaces() {
-  local name=node$1 home
+  local name=node$1 home init child
   home=$(node_folder "$1")
+  # Not in the command below: what expands it would be a child of the process for a moment.
+  init=$(binary_path pause)
   mkdir -p "$home"/{var/upper,var/work,kubelet,volumes,cni,pod-logs}
   : >"$home/resolv.conf"
-  setsid unshare --mount --net --uts --pid --fork --kill-child --mount-proc -- "$(binary_path pause)" "$dir" \
+  setsid unshare --mount --net --uts --pid --fork --kill-child --mount-proc -- "$init" "$dir" \
     </dev/null >>"$dir_logs/$name.log" 2>&1 &
   remember "$name" $!
   disown
-  poll pgrep --parent "$(running_pid "$name")"
-  remember "$name-init" "$(pgrep --parent "$(running_pid "$name")")"
+  poll has_one_child "$name"
+  remember "$name-init" "$child"
   poll in_other_namespace "$(node_pid "$1")"
   # Its own process file system shows that it is past all of unshare's work.
   poll in_node "$1" test -e /proc/1/exe
   in_node "$1" bash -euc "$(declare -f prepare_mounts); prepare_mounts '$(packages_folder)' '$home' '$name'"
+}
+
+# has_one_child NAME: the component has started its program; `child` is its process.
+has_one_child() {
+  child=$(pgrep --parent "$(running_pid "$1")") && [[ $child =~ ^[0-9]+$ ]]
 }
 
 # prepare_mounts PACKAGES HOME NAME runs inside a node: Debian's programs over those of the machine, and folders of its own where
