@@ -118,10 +118,12 @@ writes_since() { [[ $(ask "$1" /state | field acked) -gt $2 ]]; }
 # gap POD prints the longest time without an acknowledgement since the last reset, in milliseconds.
 gap() { ask "$1" /state | field gapSeconds | awk '{ printf "%d", $1 * 1000 }'; }
 
-# nothing_lost POD: each acknowledged row is there.
+# nothing_lost POD: each acknowledged row is there. A statement may meet a session that a failover has just ended.
 nothing_lost() {
-  local answer lost
-  answer=$(ask "$1" /check) || fail "$1 cannot count its rows"
+  local answer lost deadline=$((SECONDS + 30))
+  until answer=$(ask "$1" /check); do
+    ((SECONDS < deadline)) || fail "$1 cannot count its rows"
+  done
   lost=$(field lost <<<"$answer")
   [[ $lost == 0 ]] || fail "$lost acknowledged rows are lost: $answer"
   counted_rows=$(field acked <<<"$answer")

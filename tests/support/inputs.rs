@@ -182,7 +182,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         ],
         unfit: &[
             "silo/a",
-            "s3://",
+            "s3:///a",
             "s3://silo//a",
             "https://silo.test/a",
             "ftp://silo",
@@ -198,7 +198,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     Pattern {
         regex: r"^[a-z0-9-]+$",
         fit: &["eu-central-1"],
-        unfit: &["", "EU", "a b"],
+        unfit: &["EU", "a b"],
         long: |size| "a".repeat(size),
     },
     Pattern {
