@@ -57,7 +57,7 @@ store_stops() {
   t0=$(now_ms)
   within 120 "object store stopped: told" recovery_point_is False ArchivingFailing
   record "object store stopped: RecoveryPoint False with the cause" $(($(now_ms) - t0))
-  serves
+  vault_serves
   "$testbed" s3 start "$bed" >/dev/null
   t0=$(now_ms)
   within 180 "object store started: told" recovery_point_is True WithinObjective
@@ -74,7 +74,7 @@ store_hangs() {
   within 300 "object store hangs: told" recovery_point_is False
   record "object store hangs: RecoveryPoint False with the cause" $(($(now_ms) - t0)) "" \
     "ContinuousArchiving of CloudNativePG: $(cluster_field "$store" 'status.conditions[?(@.type=="ContinuousArchiving")].status')"
-  serves
+  vault_serves
   kill -CONT "$pid"
   t0=$(now_ms)
   within 180 "object store goes on: told" recovery_point_is True WithinObjective
@@ -155,7 +155,7 @@ store_is_emptied() {
   within 240 "object store emptied: told" recovery_point_is False
   record "object store emptied: RecoveryPoint False with the cause" $(($(now_ms) - t0)) "" \
     "ContinuousArchiving of CloudNativePG: $(cluster_field "$store" 'status.conditions[?(@.type=="ContinuousArchiving")].status')"
-  serves
+  vault_serves
   back_up after-loss
   within 240 "a base backup by hand heals it" recovery_point_is True WithinObjective
 }
@@ -193,7 +193,7 @@ policy_text() { portal_field vault "{.status.policies[?(@.name==\"$1\")]['status
 policy_is() { [[ $(policy vault "$1") == "$2" ]]; }
 recovery_point_is() { [[ $(policy_text RecoveryPoint) == "$1 ${2:-}"* ]]; }
 # The portal is Ready, and rows are written meanwhile.
-serves() {
+vault_serves() {
   local acked
   is_ready vault || fail "the portal is not Ready: $(condition vault Ready)"
   acked=$(ask "$writer" /state | field acked)
