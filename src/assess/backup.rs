@@ -1,7 +1,6 @@
 //! What is said of backups, and what the policies about them have in common.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
 use super::time_text;
 use crate::{
@@ -146,29 +145,13 @@ pub(super) fn spoken(duration: SignedDuration) -> String {
     }
 }
 
-/// What a job that made a dump left behind.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    count: i32,
-    oldest: String,
-    newest: String,
-    newest_bytes: i64,
-}
-
 /// The dumps that the newest record tells of. A record goes with its pod, so what it said is kept in status.
 pub(super) fn dumps(world: &World, previous: Option<&Dumps>) -> Option<Dumps> {
     world
         .pods
         .iter()
         .filter(|pod| &*pod.component == ARCHIVE_COMPONENT)
-        .filter_map(|pod| serde_json::from_str::<Record>(pod.record.as_deref()?).ok())
-        .map(|record| Dumps {
-            count: record.count,
-            oldest: record.oldest,
-            newest: record.newest,
-            newest_bytes: record.newest_bytes,
-        })
+        .filter_map(|pod| serde_json::from_str(pod.record.as_deref()?).ok())
         .chain(previous.cloned())
         .max_by(|one, other| one.newest.cmp(&other.newest))
 }

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{ResourceRequirements, TopologySpreadConstraint},
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
+    api::core::v1::TopologySpreadConstraint, apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use serde_json::json;
 
@@ -14,6 +13,7 @@ use super::{
     deployment::placement::tolerations,
     live::{ClusterState, Health, Live},
     object_store,
+    pod::resources,
 };
 use crate::{
     api::{
@@ -147,7 +147,7 @@ fn spec(plan: &Plan, managed: &Managed) -> ClusterSpec {
         },
         storage: storage(managed, &managed.data_volume().0),
         wal_storage: managed.wal_volume().map(|size| storage(managed, &size.0)),
-        resources: resources(managed),
+        resources: resources(managed.cpu, managed.memory, managed.memory),
         affinity: affinity(managed),
         topology_spread_constraints: spread(managed),
         postgresql: PostgreSql {
@@ -215,18 +215,6 @@ fn storage(managed: &Managed, size: &str) -> Storage {
     Storage {
         size: size.to_owned(),
         storage_class: managed.storage_class.clone(),
-    }
-}
-
-fn resources(managed: &Managed) -> ResourceRequirements {
-    let memory = || ("memory".to_owned(), Quantity(managed.memory.into()));
-    ResourceRequirements {
-        claims: None,
-        limits: Some(BTreeMap::from([memory()])),
-        requests: Some(BTreeMap::from([
-            ("cpu".to_owned(), Quantity(managed.cpu.into())),
-            memory(),
-        ])),
     }
 }
 

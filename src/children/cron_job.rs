@@ -7,10 +7,9 @@ use k8s_openapi::{
     api::{
         batch::v1::{CronJobSpec, JobSpec, JobTemplateSpec},
         core::v1::{
-            Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, EphemeralVolumeSource,
+            Container, EmptyDirVolumeSource, EnvVar, EphemeralVolumeSource,
             PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PodSecurityContext, PodSpec,
-            PodTemplateSpec, ResourceRequirements, SecretKeySelector, Volume, VolumeMount,
-            VolumeResourceRequirements,
+            PodTemplateSpec, Volume, VolumeMount, VolumeResourceRequirements,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
@@ -24,13 +23,13 @@ use super::{
     object_store,
     pod::{
         authority_mount, authority_volume, container_security, mount, pod_security, pull_secrets,
-        secret_file,
+        resources, secret_file,
     },
 };
 use crate::plan::{
     Plan,
     backup::{ARCHIVE_COMPONENT, Archive, Backup, Credentials},
-    config::{DATABASE_AUTHORITY, DATABASE_FOLDER},
+    config::{database_authority_path, from_secret},
     database::{DATABASE, Managed, PORT},
 };
 
@@ -176,18 +175,10 @@ fn pod(plan: &Plan, managed: &Managed, backup: &Backup, archive: &Archive, image
 }
 
 fn container() -> Container {
-    let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.into()));
     Container {
         security_context: Some(container_security()),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
-        resources: Some(ResourceRequirements {
-            claims: None,
-            limits: Some(BTreeMap::from([quantity("memory", "512Mi")])),
-            requests: Some(BTreeMap::from([
-                quantity("cpu", "100m"),
-                quantity("memory", "128Mi"),
-            ])),
-        }),
+        resources: Some(resources("100m", "128Mi", "512Mi")),
         ..Container::default()
     }
 }
@@ -201,10 +192,7 @@ fn connection(managed: &Managed) -> Vec<EnvVar> {
         value("PGPORT", &PORT.to_string()),
         value("PGDATABASE", DATABASE),
         value("PGSSLMODE", managed.connection.ssl_mode),
-        value(
-            "PGSSLROOTCERT",
-            &format!("{DATABASE_FOLDER}/{DATABASE_AUTHORITY}"),
-        ),
+        value("PGSSLROOTCERT", &database_authority_path()),
         from_secret("PGUSER", secret, "username"),
         from_secret("PGPASSWORD", secret, "password"),
     ]
@@ -328,20 +316,5 @@ fn value(name: &str, value: &str) -> EnvVar {
         name: name.into(),
         value: Some(value.into()),
         value_from: None,
-    }
-}
-
-fn from_secret(name: &str, secret: &str, key: &str) -> EnvVar {
-    EnvVar {
-        name: name.into(),
-        value: None,
-        value_from: Some(EnvVarSource {
-            secret_key_ref: Some(SecretKeySelector {
-                name: secret.into(),
-                key: key.into(),
-                optional: None,
-            }),
-            ..EnvVarSource::default()
-        }),
     }
 }

@@ -63,12 +63,11 @@ impl Child for NetworkPolicyChild {
     fn manifests(&self, plan: &Plan) -> Vec<Manifest> {
         let components = plan.components.iter().filter_map(|component| {
             let isolation = component.isolation.as_ref()?;
-            let spec = NetworkPolicySpec {
-                pod_selector: Some(selector(plan.identity.selector(Some(&component.name)))),
-                policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
-                ingress: Some(ingress(plan, isolation)),
-                egress: Some(egress(plan, isolation)),
-            };
+            let spec = rules(
+                selector(plan.identity.selector(Some(&component.name))),
+                ingress(plan, isolation),
+                egress(plan, isolation),
+            );
             Some(Manifest::of_component(
                 &KIND,
                 plan,
@@ -77,6 +76,20 @@ impl Child for NetworkPolicyChild {
             ))
         });
         components.chain(database::manifests(plan)).collect()
+    }
+}
+
+/// These pods may have this traffic and no other.
+fn rules(
+    pods: LabelSelector,
+    ingress: Vec<NetworkPolicyIngressRule>,
+    egress: Vec<NetworkPolicyEgressRule>,
+) -> NetworkPolicySpec {
+    NetworkPolicySpec {
+        pod_selector: Some(pods),
+        policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+        ingress: Some(ingress),
+        egress: Some(egress),
     }
 }
 

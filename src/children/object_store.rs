@@ -1,17 +1,13 @@
 //! The object store of a portal's backups, for the Barman Cloud plugin. It holds no data but is the way to restore it: it is never
 //! deleted by an edit of the spec, and stays with the database where that outlives the portal.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::{
-    api::core::v1::{EnvVar, ResourceRequirements, SecretKeySelector},
-    apimachinery::pkg::api::resource::Quantity,
-};
+use k8s_openapi::api::core::v1::{EnvVar, SecretKeySelector};
 use serde_json::json;
 
 use super::{
     Child, Kind, Manifest,
     live::{Health, Live},
+    pod::resources,
 };
 use crate::{
     api::database::ReclaimPolicy,
@@ -55,7 +51,8 @@ impl Child for ObjectStoreChild {
             retention_policy: backup.retention.clone(),
             instance_sidecar_configuration: SidecarConfiguration {
                 retention_policy_interval_seconds: backup.look_seconds,
-                resources: resources(),
+                // Without a request of its own, archiving starves on a busy node.
+                resources: resources("100m", "256Mi", "512Mi"),
                 env: region(&backup.destination),
             },
         };
@@ -143,19 +140,6 @@ fn selector((name, key): (String, String)) -> SecretKeySelector {
         name,
         key,
         optional: None,
-    }
-}
-
-/// Without a request of its own, archiving starves on a busy node.
-fn resources() -> ResourceRequirements {
-    let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.into()));
-    ResourceRequirements {
-        claims: None,
-        limits: Some(BTreeMap::from([quantity("memory", "512Mi")])),
-        requests: Some(BTreeMap::from([
-            quantity("cpu", "100m"),
-            quantity("memory", "256Mi"),
-        ])),
     }
 }
 

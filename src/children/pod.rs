@@ -1,8 +1,13 @@
 //! What every pod of a portal has in common.
 
-use k8s_openapi::api::core::v1::{
-    Capabilities, KeyToPath, LocalObjectReference, PodSecurityContext, SeccompProfile,
-    SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{
+        Capabilities, KeyToPath, LocalObjectReference, PodSecurityContext, ResourceRequirements,
+        SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    },
+    apimachinery::pkg::api::resource::Quantity,
 };
 
 use crate::plan::{
@@ -57,6 +62,19 @@ pub(super) fn authority_volume((secret, key): (String, String)) -> Volume {
 /// Where that is mounted.
 pub(super) fn authority_mount() -> VolumeMount {
     mount(AUTHORITY_VOLUME.into(), DATABASE_FOLDER, true)
+}
+
+/// CPU and memory that are requested, and the limit of memory. CPU is never limited, since a limit only throttles.
+pub(super) fn resources(cpu: &str, memory: &str, memory_limit: &str) -> ResourceRequirements {
+    let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.into()));
+    ResourceRequirements {
+        claims: None,
+        limits: Some(BTreeMap::from([quantity("memory", memory_limit)])),
+        requests: Some(BTreeMap::from([
+            quantity("cpu", cpu),
+            quantity("memory", memory),
+        ])),
+    }
 }
 
 /// One key of a Secret as a file.

@@ -7,11 +7,10 @@ use k8s_openapi::{
         apps::v1::{DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
             Affinity, Container, PodAffinityTerm, PodAntiAffinity, PodSpec, PodTemplateSpec,
-            ResourceRequirements, TopologySpreadConstraint, WeightedPodAffinityTerm,
+            TopologySpreadConstraint, WeightedPodAffinityTerm,
         },
     },
     apimachinery::pkg::{
-        api::resource::Quantity,
         apis::meta::v1::{LabelSelector, ObjectMeta},
         util::intstr::IntOrString,
     },
@@ -22,6 +21,7 @@ use super::{
     Child, Kind, Manifest,
     deployment::placement::tolerations,
     live::{Health, Live},
+    pod::resources,
 };
 use crate::{
     api::{database::PoolerMode, spec::SpreadMode},
@@ -98,7 +98,7 @@ fn spec(plan: &Plan, managed: &Managed, pooler: &Pooler) -> PoolerSpec {
             spec: Some(PodSpec {
                 containers: vec![Container {
                     name: "pgbouncer".into(),
-                    resources: Some(resources()),
+                    resources: Some(resources("100m", "128Mi", "128Mi")),
                     ..Container::default()
                 }],
                 affinity: affinity(managed, pooler),
@@ -132,18 +132,6 @@ fn parameters(pooler: &Pooler) -> BTreeMap<String, String> {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
-}
-
-fn resources() -> ResourceRequirements {
-    let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.into()));
-    ResourceRequirements {
-        claims: None,
-        limits: Some(BTreeMap::from([quantity("memory", "128Mi")])),
-        requests: Some(BTreeMap::from([
-            quantity("cpu", "100m"),
-            quantity("memory", "128Mi"),
-        ])),
-    }
 }
 
 fn pods(pooler: &Pooler) -> LabelSelector {

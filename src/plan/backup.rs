@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::{Facts, Identity, Schedule, SpecProblem, database::Image, profile, recovery_objective};
+use super::{
+    Facts, Identity, Schedule, SpecProblem,
+    database::{self, Image},
+    profile, recovery_objective,
+};
 use crate::{
     api::{
         backup::{self, ArchiveMode},
@@ -226,10 +230,7 @@ fn destination(own: &backup::Destination) -> Destination {
         endpoint: own.endpoint.clone(),
         region: own.region.clone(),
         credentials,
-        authority: own
-            .ca_secret_ref
-            .clone()
-            .map(|ca| (ca.name, ca.key.unwrap_or_else(|| "ca.crt".into()))),
+        authority: own.ca_secret_ref.clone().map(database::authority),
         service_account_annotations: own
             .workload_identity
             .clone()

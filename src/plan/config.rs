@@ -17,6 +17,12 @@ pub const CONFIG_FOLDER: &str = "/etc/portal";
 pub const DATABASE_FOLDER: &str = "/etc/portal-database";
 /// Name of that certificate.
 pub const DATABASE_AUTHORITY: &str = "ca.crt";
+/// Where the certificate is in a container.
+#[must_use]
+pub fn database_authority_path() -> String {
+    format!("{DATABASE_FOLDER}/{DATABASE_AUTHORITY}")
+}
+
 /// Name of the configuration file.
 pub const CONFIG_FILE: &str = "app-config.yaml";
 /// A ConfigMap holds 1 MiB; leave room for its metadata.
@@ -173,10 +179,7 @@ fn environment_of_database(
         Preset::Backstage => {
             if connection.authority.is_some() {
                 // Node knows no PGSSLROOTCERT.
-                set(
-                    "NODE_EXTRA_CA_CERTS",
-                    format!("{DATABASE_FOLDER}/{DATABASE_AUTHORITY}"),
-                );
+                set("NODE_EXTRA_CA_CERTS", database_authority_path());
             }
             // For images whose own configuration refers to them.
             set("POSTGRES_HOST", connection.host.clone());
@@ -199,7 +202,7 @@ fn environment_of_database(
 /// File against which libpq checks the server's certificate.
 fn root_certificate(connection: &Connection) -> Option<String> {
     match (&connection.authority, connection.ssl_mode) {
-        (Some(_), _) => Some(format!("{DATABASE_FOLDER}/{DATABASE_AUTHORITY}")),
+        (Some(_), _) => Some(database_authority_path()),
         (None, "verify-full") => Some("system".into()),
         (None, _) => None,
     }
@@ -253,19 +256,24 @@ pub(super) fn env(
         .collect()
 }
 
-fn credentials(preset: Preset, connection: &Connection) -> Vec<EnvVar> {
-    let key = |name: &str, key: &str| EnvVar {
+/// A variable from a key of a Secret.
+pub(crate) fn from_secret(name: &str, secret: &str, key: &str) -> EnvVar {
+    EnvVar {
         name: name.into(),
         value_from: Some(EnvVarSource {
             secret_key_ref: Some(SecretKeySelector {
-                name: connection.secret.clone(),
+                name: secret.into(),
                 key: key.into(),
                 optional: None,
             }),
             ..EnvVarSource::default()
         }),
         ..EnvVar::default()
-    };
+    }
+}
+
+fn credentials(preset: Preset, connection: &Connection) -> Vec<EnvVar> {
+    let key = |name: &str, key: &str| from_secret(name, &connection.secret, key);
     let mut variables = vec![key("PGUSER", "username"), key("PGPASSWORD", "password")];
     match preset {
         Preset::Backstage => variables.extend([

@@ -220,6 +220,11 @@ pub(super) fn plan(
     }
 }
 
+/// Secret and key of the certificate of an authority.
+pub(super) fn authority(own: database::CaSecretRef) -> (String, String) {
+    (own.name, own.key.unwrap_or_else(|| "ca.crt".into()))
+}
+
 fn elsewhere(external: &database::External) -> External {
     let tls = external.tls.clone().unwrap_or_default();
     let mode = tls.mode.unwrap_or_default();
@@ -232,9 +237,7 @@ fn elsewhere(external: &database::External) -> External {
                 .clone()
                 .unwrap_or_else(|| DATABASE.to_owned()),
             secret: external.credentials_secret_ref.name.clone(),
-            authority: tls
-                .ca_secret_ref
-                .map(|ca| (ca.name, ca.key.unwrap_or_else(|| "ca.crt".into()))),
+            authority: tls.ca_secret_ref.map(authority),
             ssl_mode: match mode {
                 ExternalTlsMode::VerifyFull => "verify-full",
                 ExternalTlsMode::Require => "require",

@@ -9,7 +9,7 @@ use crate::api::{
 };
 
 /// Recovery point objective unless the user says otherwise.
-pub const DEFAULT_RPO: Duration = Duration::from_secs(3600);
+const DEFAULT_RPO: Duration = Duration::from_secs(3600);
 /// Longest time after which PostgreSQL finishes a segment of its log, so that it is archived.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -29,18 +29,23 @@ pub struct Sampled {
 pub fn sampled(portal: &PortalPlatform) -> Option<Sampled> {
     let spec = &portal.spec;
     spec.backup.as_ref()?.destination.as_ref()?;
-    let database = spec.database.clone().unwrap_or_default();
-    (database.mode.unwrap_or_default() == DatabaseMode::Managed).then(|| {
-        let own = database.managed.unwrap_or_default();
-        let chosen = own.parameters.get("archive_timeout");
-        Sampled {
-            cluster: Identity::of(portal, &mut Vec::new()).database_name(),
-            objective: of(spec),
-            archive_timeout: chosen
-                .and_then(|text| seconds(text))
-                .unwrap_or_else(|| archive_timeout(spec)),
-        }
+    let mode = spec.database.as_ref().and_then(|database| database.mode);
+    (mode.unwrap_or_default() == DatabaseMode::Managed).then(|| Sampled {
+        cluster: Identity::of(portal, &mut Vec::new()).database_name(),
+        objective: of(spec),
+        archive_timeout: chosen_timeout(spec)
+            .and_then(seconds)
+            .unwrap_or_else(|| archive_timeout(spec)),
     })
+}
+
+/// What the user set `archive_timeout` to.
+fn chosen_timeout(spec: &PortalPlatformSpec) -> Option<&str> {
+    let managed = spec.database.as_ref()?.managed.as_ref()?;
+    managed
+        .parameters
+        .get("archive_timeout")
+        .map(String::as_str)
 }
 
 /// The recovery point objective.
@@ -59,11 +64,7 @@ pub(super) fn archive_timeout(spec: &PortalPlatformSpec) -> Duration {
 
 /// Refuses an `archive_timeout` with which the objective cannot be met.
 pub(super) fn check_archive_timeout(spec: &PortalPlatformSpec, problems: &mut Vec<SpecProblem>) {
-    let chosen = spec
-        .database
-        .as_ref()
-        .and_then(|database| database.managed.as_ref()?.parameters.get("archive_timeout"));
-    let (Some(text), true) = (chosen, spec.backup.is_some()) else {
+    let (Some(text), true) = (chosen_timeout(spec), spec.backup.is_some()) else {
         return;
     };
     let most = of(spec) / 2;

@@ -18,11 +18,11 @@ use crate::{
 /// All samples. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
-    portals: Arc<Mutex<HashMap<PortalKey, Sampled>>>,
+    portals: Arc<Mutex<HashMap<PortalKey, Entry>>>,
 }
 
 #[derive(Debug, Default)]
-struct Sampled {
+struct Entry {
     history: History,
     /// What an earlier process wrote down, which may be old.
     resumed: Option<Timestamp>,
@@ -39,7 +39,7 @@ struct Sampled {
 }
 
 impl Samples {
-    fn lock(&self) -> MutexGuard<'_, HashMap<PortalKey, Sampled>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PortalKey, Entry>> {
         self.portals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -47,10 +47,10 @@ impl Samples {
     #[must_use]
     pub fn begin(&self, key: &PortalKey, before: Option<&ArchivedLog>) -> Arc<Notify> {
         let covered = before.and_then(|before| before.until.as_deref()?.parse::<Timestamp>().ok());
-        let sampled = Sampled {
+        let sampled = Entry {
             history: History::resume(covered, before.and_then(|before| before.timeline)),
             resumed: covered,
-            ..Sampled::default()
+            ..Entry::default()
         };
         let wake = sampled.wake.clone();
         self.lock().insert(key.clone(), sampled);
@@ -142,11 +142,11 @@ impl Samples {
         portals
             .get(key)
             .filter(|sampled| sampled.begun.is_some())
-            .map(Sampled::archiving)
+            .map(Entry::archiving)
     }
 }
 
-impl Sampled {
+impl Entry {
     fn archiving(&self) -> Archiving {
         let covered = self.history.covered();
         Archiving {

@@ -1,4 +1,5 @@
 //! A namespace of one test.
+// Over 400 lines: everything that a test asks of its namespace.
 
 use std::{
     fmt::Write as _,
@@ -397,7 +398,7 @@ where
             Err(kube::Error::Service(_) | kube::Error::HyperError(_))
                 if begin.elapsed() < PATIENCE =>
             {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             found => return found.unwrap(),
         }

@@ -13,6 +13,7 @@ use crate::{
         time_text,
     },
     children::live::LiveCondition,
+    plan::{Backup, database::Managed},
 };
 
 /// Time for a first base backup before its absence is an alarm.
@@ -66,7 +67,7 @@ pub(super) fn judge(subject: &Subject) -> Finding {
     let first =
         window(subject.world, backup).and_then(|window| window.first_recoverability_point.as_ref());
     if first.is_none() {
-        return no_backup(subject, finding, &managed.name);
+        return no_backup(subject, finding, managed, backup);
     }
     sampled(subject, finding, objective, &managed.name)
 }
@@ -75,19 +76,13 @@ pub(super) fn judge(subject: &Subject) -> Finding {
 fn no_backup(
     subject: &Subject,
     finding: impl Fn(Verdict, &'static str, &str) -> Finding,
-    cluster: &str,
+    managed: &Managed,
+    backup: &Backup,
 ) -> Finding {
+    let cluster = &managed.name;
     let source = "ObjectStore.status.serverRecoveryWindow";
-    let plan = subject.plan;
-    let due = plan
-        .backup
-        .as_ref()
-        .and_then(|backup| began(subject.world, backup))
-        .map(|began| began + FIRST_BACKUP);
-    let failing = plan
-        .database
-        .managed()
-        .and_then(|managed| failing_backup(subject.world, managed));
+    let due = began(subject.world, backup).map(|began| began + FIRST_BACKUP);
+    let failing = failing_backup(subject.world, managed);
     if let (Some(due), None) = (due, &failing)
         && due > subject.now
         && !subject.had_backup()

@@ -15,7 +15,7 @@ use k8s_openapi::{
 };
 use serde_json::json;
 
-use super::{KIND, Manifest, block, dns, namespace_peer, pod_peer, selector, tcp};
+use super::{KIND, Manifest, block, dns, namespace_peer, pod_peer, rules, selector, tcp};
 use crate::{
     foreign::cloudnative_pg::{
         CLUSTER_LABEL, METRICS_PORT, POOLER_LABEL, POOLER_METRICS_PORT, STATUS_PORT,
@@ -131,12 +131,7 @@ fn of_instances(plan: &Plan, managed: &Managed) -> NetworkPolicySpec {
         }
         egress.extend(object_store(backup));
     }
-    NetworkPolicySpec {
-        pod_selector: Some(instances(&managed.name)),
-        policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
-        ingress: Some(ingress),
-        egress: Some(egress),
-    }
+    rules(instances(&managed.name), ingress, egress)
 }
 
 /// The pods that make dumps: they read the database and write to the object store.
@@ -149,12 +144,11 @@ fn of_archive(plan: &Plan, managed: &Managed, backup: &Backup) -> NetworkPolicyS
         ),
     ];
     egress.extend(object_store(backup));
-    NetworkPolicySpec {
-        pod_selector: Some(selector(plan.identity.selector(Some(ARCHIVE_COMPONENT)))),
-        policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
-        ingress: Some(Vec::new()),
-        egress: Some(egress),
-    }
+    rules(
+        selector(plan.identity.selector(Some(ARCHIVE_COMPONENT))),
+        Vec::new(),
+        egress,
+    )
 }
 
 /// The object store, whose address cannot be known here, and where pods get the identity that opens it.
@@ -182,16 +176,15 @@ fn of_pooler(plan: &Plan, managed: &Managed, pooler: &Pooler) -> NetworkPolicySp
     let postgres = || ports(&[i32::from(PORT)]);
     let mut ingress = vec![incoming(components(plan), postgres())];
     ingress.extend(scrapers(plan, POOLER_METRICS_PORT));
-    NetworkPolicySpec {
-        pod_selector: Some(pooler_pods(&pooler.name)),
-        policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
-        ingress: Some(ingress),
-        egress: Some(vec![
+    rules(
+        pooler_pods(&pooler.name),
+        ingress,
+        vec![
             dns(),
             outgoing(pod_peer(instances(&managed.name)), postgres()),
             api_server(),
-        ]),
-    }
+        ],
+    )
 }
 
 /// The components that connect.
