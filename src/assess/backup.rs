@@ -109,22 +109,33 @@ pub(super) fn cause(message: &str) -> String {
     let said = message
         .trim_start_matches("rpc error: code = Unknown desc = ")
         .trim();
-    let next = if said.contains("exit status 1") {
-        "the folder of this database in the object store is not empty and holds the log of another one; the folder must be its own"
-    } else if said.contains("exit status 2") {
-        "the object store does not answer; look at backup.destination.endpoint, and whether the store runs"
-    } else if said.contains("exit status 4") {
-        "the object store refuses; look at the credentials and at their right to write to the bucket"
-    } else if said.contains("secrets \"") || said.contains("missing key") {
-        "make the Secret and its keys as backup.destination.credentialsSecretRef says"
-    } else if said.contains("switchover in progress") {
-        "it goes on when another instance has taken over"
-    } else if said.contains("objectstores.barmancloud") {
-        "the condition Ready says what keeps the ObjectStore from being there"
-    } else {
-        "look at the log of the container plugin-barman-cloud of the primary"
+    let next = match exit_status(said) {
+        Some(1) => {
+            "the folder of this database in the object store is not empty and holds the log of another one; the folder must be its own"
+        }
+        Some(2) => {
+            "the object store does not answer; look at backup.destination.endpoint, and whether the store runs"
+        }
+        Some(4) => {
+            "the object store refuses; look at the credentials and at their right to write to the bucket"
+        }
+        _ if said.contains("secrets \"") || said.contains("missing key") => {
+            "make the Secret and its keys as backup.destination.credentialsSecretRef says"
+        }
+        _ if said.contains("switchover in progress") => {
+            "it goes on when another instance has taken over"
+        }
+        _ if said.contains("objectstores.barmancloud") => {
+            "the condition Ready says what keeps the ObjectStore from being there"
+        }
+        _ => "look at the log of the container plugin-barman-cloud of the primary",
     };
     format!("{said}; {next}")
+}
+
+/// With what one of Barman's programs ended, if the sentence ends with that.
+fn exit_status(said: &str) -> Option<u32> {
+    said.rsplit_once("exit status ")?.1.parse().ok()
 }
 
 /// A duration as people say it: `45s`, `15m`, `1h30m`, `8d`.

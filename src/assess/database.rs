@@ -261,10 +261,7 @@ fn of_phase(cluster: &ClusterState, counts: &str) -> Option<Problem> {
         "Failing over" | "Switchover in progress" => (
             Severity::Broken,
             "FailoverInProgress",
-            format!(
-                "{} takes over from {}; writes wait until it has",
-                cluster.target_primary, cluster.primary
-            ),
+            successor(cluster),
         ),
         "Waiting for user action" | "Cluster upgrade delayed" => (
             Severity::Stalled,
@@ -280,6 +277,16 @@ fn of_phase(cluster: &ClusterState, counts: &str) -> Option<Problem> {
             Severity::Stalled,
             "DatabaseInvalid",
             "correct the field of spec.database.managed that it names".to_owned(),
+        ),
+        "Not enough disk space" => (
+            Severity::Stalled,
+            "DatabaseDiskFull",
+            "raise spec.database.managed.storage.size, or walSize where the log has a volume of its own; a log that cannot be archived fills it again".to_owned(),
+        ),
+        "Instance Status Extraction Error: HTTP communication issue" => (
+            Severity::Broken,
+            "DatabaseUnreachable",
+            "the operator of CloudNativePG must be able to connect to port 8000 of the instances".to_owned(),
         ),
         "Cluster has incomplete or invalid image catalog" => (
             Severity::Stalled,
@@ -318,6 +325,16 @@ fn of_phase(cluster: &ClusterState, counts: &str) -> Option<Problem> {
         reason,
         format!("{counts}; {said}; {next}"),
     ))
+}
+
+/// Who takes over, once CloudNativePG has chosen and until it says that it is done.
+fn successor(cluster: &ClusterState) -> String {
+    let (former, next) = (&cluster.primary, &cluster.target_primary);
+    if next.is_empty() || next == "pending" || next == former {
+        "writes wait until another instance has taken over".to_owned()
+    } else {
+        format!("{next} takes over from {former}; writes wait until it has")
+    }
 }
 
 fn of_pooler(managed: &Managed, world: &World) -> Option<Problem> {

@@ -165,6 +165,10 @@ fn the_failures_of_a_store_are_told_with_the_next_step() {
             "missing key ACCESS_KEY_ID, inside secret s3",
             "credentialsSecretRef",
         ),
+        (
+            "unexpected failure invoking barman-cloud-wal-archive: exit status 137",
+            "log of the container",
+        ),
         ("context canceled", "log of the container"),
     ] {
         let told = says(&case, &format!("{rpc}{message}")).message.unwrap();

@@ -131,6 +131,18 @@ fn every_phase_is_a_sentence_with_the_next_step() {
             "spec.database.managed",
         ),
         (
+            "Not enough disk space",
+            true,
+            "DatabaseDiskFull",
+            "storage.size",
+        ),
+        (
+            "Instance Status Extraction Error: HTTP communication issue",
+            false,
+            "DatabaseUnreachable",
+            "port 8000",
+        ),
+        (
             "Cluster has incomplete or invalid image catalog",
             true,
             "ImageCatalogInvalid",

@@ -21,6 +21,7 @@ story_backup() {
   backed_up
   store_stops
   store_hangs
+  : >"$log_folder/store-is-left-alone"
   primary_dies
   dumps_are_kept
   time_is_turned_back
@@ -33,8 +34,7 @@ story_backup() {
 backed_up() {
   local t0 listing
   kubectl create namespace vault --dry-run=client --output yaml | kubectl apply --filename - >/dev/null
-  kubectl create secret generic s3 --namespace vault --from-literal "ACCESS_KEY_ID=$PORTAL_S3_ACCESS_KEY_ID" \
-    --from-literal "ACCESS_SECRET_KEY=$PORTAL_S3_SECRET_ACCESS_KEY" --dry-run=client --output yaml | kubectl apply --filename - >/dev/null
+  store_credentials vault
   t0=$(now_ms)
   vault_manifest | kubectl apply --filename - >/dev/null
   within 240 "portal with backups: Ready" is_whole vault
@@ -129,7 +129,7 @@ time_is_turned_back() {
   psql "$store" "INSERT INTO marks VALUES ('after')" >/dev/null
   archive_now
   t0=$(now_ms)
-  sed "s|TARGET_TIME|$moment|; s|SERVER_NAME|$(server_name)|" "$here/manifests/restored.yaml" | kubectl apply --filename - >/dev/null
+  documented_restore "$moment" | kubectl apply --filename - >/dev/null
   within 300 "restored" healthy restored 1
   record "restored to a moment between two rows, by hand" $(($(now_ms) - t0))
   [[ $(psql restored 'SELECT name FROM marks') == before ]] || fail "restored: $(psql restored 'SELECT name FROM marks')"
@@ -184,6 +184,15 @@ lives_of_a_database() {
 
 # --- what is asked
 
+# documented_restore MOMENT prints the Cluster of docs/restore.md, as a reader would fill it in.
+documented_restore() {
+  awk '/^ *```yaml$/ { inside = 1; next } inside && /^ *```$/ { exit } inside' "$root/docs/restore.md" |
+    sed "s|NAMESPACE|vault|; s|PORTAL|vault|; s|SERVER_NAME|$(server_name)|; s|targetTime: \".*\"|targetTime: \"$1\"|"
+}
+store_credentials() {
+  kubectl create secret generic s3 --namespace "$1" --from-literal "ACCESS_KEY_ID=$PORTAL_S3_ACCESS_KEY_ID" \
+    --from-literal "ACCESS_SECRET_KEY=$PORTAL_S3_SECRET_ACCESS_KEY" --dry-run=client --output yaml | kubectl apply --filename - >/dev/null
+}
 vault_manifest() { sed "s|S3_ENDPOINT|$PORTAL_S3_ENDPOINT|" "$here/manifests/vault.yaml"; }
 create_vault() {
   printf '{"apiVersion": "portalplatform.dev/v1alpha1", "kind": "PortalPlatform", "metadata": {"name": "vault", "namespace": "vault"}, "spec": %s}' \
