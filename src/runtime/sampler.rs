@@ -45,7 +45,7 @@ const NOBODY: Duration = Duration::from_secs(10);
 /// a gap.
 const AFTER_FAILOVER: SignedDuration = SignedDuration::from_mins(2);
 /// Requests at the same time.
-const CONCURRENCY: usize = 16;
+pub const CONCURRENCY: usize = 16;
 /// The part of a pause that jitter may take away, so that portals do not ask all at once.
 const JITTER: f64 = 0.2;
 
