@@ -265,8 +265,12 @@ impl World {
     /// What the plugin knows of the backups of a database.
     #[must_use]
     pub fn recovery_window(&self, store: &str, server_name: &str) -> Option<&RecoveryWindow> {
+        self.recovery_windows(store)?.get(server_name)
+    }
+
+    fn recovery_windows(&self, store: &str) -> Option<&BTreeMap<String, RecoveryWindow>> {
         match &self.child("ObjectStore", store)?.health {
-            Health::ObjectStore { windows, .. } => windows.get(server_name),
+            Health::ObjectStore { windows, .. } => Some(windows),
             _ => None,
         }
     }
@@ -294,8 +298,15 @@ impl World {
     /// What the plan must know of a database cluster: whether it accepts connections, through its pooler if it has one.
     #[must_use]
     pub fn database_facts(&self, managed: &Managed) -> DatabaseFacts {
+        let used_folders = self
+            .recovery_windows(&managed.name)
+            .map(|windows| windows.keys().cloned().collect())
+            .unwrap_or_default();
         let Some(cluster) = self.cluster(&managed.name) else {
-            return DatabaseFacts::default();
+            return DatabaseFacts {
+                used_folders,
+                ..DatabaseFacts::default()
+            };
         };
         // The role that PgBouncer logs in with was there only when all instances were: until then every connection fails.
         let pooled = managed
@@ -308,6 +319,7 @@ impl World {
             storage: cluster.storage.clone(),
             wal_storage: cluster.wal_storage.clone(),
             server_name: cluster.server_name.clone(),
+            used_folders,
             image: cluster.running_image.clone(),
         }
     }

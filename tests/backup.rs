@@ -193,6 +193,7 @@ async fn a_destination_that_is_taken_away_leaves_the_way_to_the_backups() {
     let _cloudnative_pg = database::play(&space);
     space.apply_portal_value(portal()).await;
     recovery_point(&space, "True", "WithinObjective").await;
+    let first = server_name(&space).await;
     let mut without = portal();
     without["spec"].as_object_mut().unwrap().remove("backup");
     space.apply_portal_value(without).await;
@@ -208,6 +209,28 @@ async fn a_destination_that_is_taken_away_leaves_the_way_to_the_backups() {
     let cluster = space.get("Cluster", "portal-db").await;
     assert!(cluster["spec"]["plugins"].is_null());
     assert!(space.get("ObjectStore", "portal-db").await.is_object());
+
+    // What was written meanwhile is missing there, so that what follows needs a folder and a base backup of its own.
+    space.apply_portal_value(portal()).await;
+    assert_ne!(server_name(&space).await, first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_deleted_by_hand_does_not_archive_into_the_archive_of_the_former() {
+    let (space, _operator, _) = stage("backup-cluster-deleted").await;
+    let _cloudnative_pg = database::play(&space);
+    space.apply_portal_value(portal()).await;
+    let first = server_name(&space).await;
+    recovery_point(&space, "True", "WithinObjective").await;
+    let before = space.get("Cluster", "portal-db").await;
+    space.delete("Cluster", "portal-db").await;
+    space
+        .wait_object("Cluster", "portal-db", "it is made anew", |cluster| {
+            cluster["metadata"]["uid"].is_string()
+                && cluster["metadata"]["uid"] != before["metadata"]["uid"]
+        })
+        .await;
+    assert_ne!(server_name(&space).await, first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! The backups of a managed database: where they go, how often they are made, and what they are to achieve.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -166,11 +169,10 @@ pub(super) fn plan(
                 self::archive(&archive, destination, &name, image, facts, problems)
             }
         },
-        // The folder of a former life is never written to: what archives there begins with an empty one.
         server_name: live
             .server_name
             .clone()
-            .unwrap_or_else(|| format!("{name}-{}", &digest(&identity.uid)[..8])),
+            .unwrap_or_else(|| folder(&name, &identity.uid, &live.used_folders)),
         destination: self::destination(destination),
         look_seconds: (recovery_objective::of(spec) / LOOKS)
             .clamp(LOOK_OFTEN, LOOK_SELDOM)
@@ -183,6 +185,18 @@ pub(super) fn plan(
         schedule,
         name,
     })
+}
+
+/// A folder that no log was archived in. That of a former life is refused, and after a time without backups the log would have a gap
+/// that nobody sees: the base backups before it would seem to reach until now.
+fn folder(cluster: &str, uid: &str, used: &BTreeSet<String>) -> String {
+    let first = std::iter::once(digest(&uid));
+    let later = (1..=used.len()).map(|count| digest(&(uid, count)));
+    first
+        .chain(later)
+        .map(|digest| format!("{cluster}-{}", &digest[..8]))
+        .find(|folder| !used.contains(folder))
+        .unwrap_or_else(|| cluster.to_owned())
 }
 
 fn schedule(field: &str, text: &str, problems: &mut Vec<SpecProblem>) -> Option<Schedule> {

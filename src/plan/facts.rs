@@ -49,6 +49,8 @@ pub struct DatabaseFacts {
     pub wal_storage: Option<Quantity>,
     /// Folder in the object store into which its Cluster archives.
     pub server_name: Option<String>,
+    /// Folders in the object store that have held a base backup.
+    pub used_folders: BTreeSet<String>,
     /// Image that its pods run.
     pub image: Option<String>,
 }

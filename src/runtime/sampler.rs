@@ -25,7 +25,6 @@ use super::{
 use crate::{
     api::{PortalPlatform, status::ArchivedLog},
     assess::backup::under_way,
-    children::live::RecoveryWindow,
     observe::{Archiving, World},
     plan::recovery_objective::{self, Sampled},
     recovery_point::Reading,
@@ -189,18 +188,16 @@ async fn run(
 async fn once(shared: &Shared, key: &PortalKey, sampled: &Sampled) -> Duration {
     let world = shared.index.world(key);
     let before = world.archiving.clone();
-    // Without an archiver PostgreSQL takes every segment for archived.
-    let cluster = world
-        .cluster(&sampled.cluster)
-        .filter(|cluster| cluster.server_name.is_some());
-    let primary = cluster.and_then(|cluster| {
+    let primary = world.cluster(&sampled.cluster).and_then(|cluster| {
+        // Without an archiver PostgreSQL takes every segment for archived.
+        let server_name = cluster.server_name.as_deref()?;
         let pod = world
             .pods
             .iter()
             .find(|pod| *pod.name == *cluster.primary)?;
-        Some((cluster, pod.address.as_deref()?))
+        Some((cluster, server_name, pod.address.as_deref()?))
     });
-    let Some((cluster, address)) = primary else {
+    let Some((cluster, server_name, address)) = primary else {
         let known = shared.samples.failed(
             key,
             (shared.clock)(),
@@ -209,10 +206,8 @@ async fn once(shared: &Shared, key: &PortalKey, sampled: &Sampled) -> Duration {
         tell(shared, key, before.as_ref(), known.as_ref());
         return NOBODY;
     };
-    let window: Option<&RecoveryWindow> = cluster
-        .server_name
-        .as_deref()
-        .and_then(|server_name| world.recovery_window(&sampled.cluster, server_name));
+    shared.samples.archives_into(key, server_name);
+    let window = world.recovery_window(&sampled.cluster, server_name);
     let last_backup =
         window.and_then(|window| window.last_successful_backup_time.as_deref()?.parse().ok());
     let timeout = SignedDuration::try_from(sampled.archive_timeout).unwrap_or_default();

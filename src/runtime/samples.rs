@@ -24,6 +24,8 @@ pub struct Samples {
 #[derive(Debug, Default)]
 struct Entry {
     history: History,
+    /// Name of the folder in the object store that the history is about, once it is known.
+    server_name: Option<Box<str>>,
     /// What an earlier process wrote down, which may be old.
     resumed: Option<Timestamp>,
     begun: Option<Timestamp>,
@@ -50,6 +52,7 @@ impl Samples {
         let sampled = Entry {
             history: History::resume(covered, before.and_then(|before| before.timeline)),
             resumed: covered,
+            server_name: before.map(|before| before.server_name.as_str().into()),
             ..Entry::default()
         };
         let wake = sampled.wake.clone();
@@ -72,6 +75,23 @@ impl Samples {
     pub fn wake(&self, key: &PortalKey) {
         if let Some(sampled) = self.lock().get(key) {
             sampled.wake.notify_one();
+        }
+    }
+
+    /// Takes note of where the log is archived. What is known of another folder says nothing about this one: its database may be another,
+    /// too.
+    pub fn archives_into(&self, key: &PortalKey, server_name: &str) {
+        let mut portals = self.lock();
+        let Some(sampled) = portals.get_mut(key) else {
+            return;
+        };
+        let before = sampled.server_name.replace(server_name.into());
+        if before.is_some_and(|before| *before != *server_name) {
+            *sampled = Entry {
+                server_name: sampled.server_name.take(),
+                wake: sampled.wake.clone(),
+                ..Entry::default()
+            };
         }
     }
 
@@ -159,5 +179,43 @@ impl Entry {
             failure: self.failure.clone(),
             stalled: self.waiting.map(|(since, _)| since),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What is known after a primary said that it is in this segment and has archived all before.
+    fn archived(samples: &Samples, key: &PortalKey, folder: &str, segment: u64) -> Archiving {
+        samples.archives_into(key, folder);
+        let answer = json!({
+            "isPrimary": true, "timeLineID": 1, "currentLsn": format!("0/{segment:X}000060"),
+            "lastArchivedWAL": format!("{:024X}", (1_u128 << 64) + u128::from(segment)),
+        });
+        let at = Timestamp::from_second(1000 + i64::try_from(segment).unwrap()).unwrap();
+        let reading = Reading::parse(at, &answer, false).unwrap();
+        samples
+            .answered(key, "pg-1", &reading, SignedDuration::from_mins(5), None)
+            .unwrap()
+    }
+
+    #[test]
+    fn what_is_known_of_one_folder_says_nothing_about_another() {
+        let samples = Samples::default();
+        let key = PortalKey::new("docks", "harbor");
+        let written = ArchivedLog {
+            server_name: "first".into(),
+            ..ArchivedLog::default()
+        };
+        let wake = samples.begin(&key, Some(&written));
+        let first = archived(&samples, &key, "first", 9).covered;
+        assert!(first.is_some());
+        // Another database begins with lower positions, which would be foreign to the first.
+        let second = archived(&samples, &key, "second", 3).covered;
+        assert!(second.is_some_and(|second| Some(second) < first));
+        assert!(Arc::ptr_eq(&wake, &samples.wake_up_call(&key).unwrap()));
     }
 }
