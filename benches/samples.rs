@@ -117,7 +117,7 @@ async fn round(what: &str, pods: &PodStatus) {
             pods.read(&address(index)).await.unwrap();
         })
         .await;
-    let (wall, used) = (began.elapsed(), cpu() - used);
+    let (wall, used) = (began.elapsed(), cpu().saturating_sub(used));
     println!(
         "{PRIMARIES} samples by {what}: {wall:.2?}, {:.2} ms of CPU each, {:.2} % of a core at the default objective; resident {:.1} MiB",
         used.as_secs_f64() * 1000.0 / f64::from(u32::try_from(PRIMARIES).unwrap()),

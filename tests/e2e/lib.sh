@@ -34,14 +34,16 @@ on_exit() {
     kubectl get events --all-namespaces --sort-by .lastTimestamp | tail -n 60
     kubectl logs --namespace portal-operator-system --selector app.kubernetes.io/name=portal-operator --tail 100 --prefix
     kubectl describe nodes
-    df --human-readable "$bed"
-    free --mebi
   } >"$log_folder/failure.txt" 2>&1 || true
   kubectl get portal --all-namespaces || true
   kubectl get pods --all-namespaces --field-selector status.phase!=Succeeded || true
   # shellcheck disable=SC2016 # a template
   kubectl get portal --all-namespaces -o go-template='{{range .items}}{{.metadata.namespace}}/{{.metadata.name}}:{{"\n"}}{{range .status.conditions}}  {{.type}} {{.status}} {{.reason}}: {{.message}}{{"\n"}}{{end}}{{end}}' || true
   kubectl get events --all-namespaces --field-selector type=Warning --sort-by .lastTimestamp | tail -n 15 | cut -c 1-300 || true
+  # shellcheck disable=SC2016 # a template
+  kubectl get nodes -o go-template='{{range .items}}{{$node := .metadata.name}}{{range .status.conditions}}{{$node}} {{.type}} {{.status}}: {{.message}}{{"\n"}}{{end}}{{end}}' || true
+  df --human-readable "$bed"
+  free --mebi
   say "more in $log_folder"
   printf 'story %s ... FAILED\n%d passed, 1 failed, 0 skipped\n' "$story" "$passed"
   exit "$status"
