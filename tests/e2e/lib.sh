@@ -49,17 +49,22 @@ on_exit() {
   exit "$status"
 }
 
-# within SECONDS WHAT COMMAND... repeats COMMAND until it succeeds; `took` is how long that was, in milliseconds.
-within() {
-  local limit=$1 what=$2 t0
-  shift 2
+# repeated SECONDS COMMAND... repeats COMMAND until it succeeds, for so long; `took` is how long that was, in milliseconds.
+repeated() {
+  local limit=$1 t0
+  shift
   t0=$(now_ms)
   until "$@" >/dev/null 2>&1; do
-    (($(now_ms) - t0 < limit * 1000)) || fail "not within $limit s: $what"
+    (($(now_ms) - t0 < limit * 1000)) || return 1
     read -rt 0.4 <> <(:) || true
   done
   took=$(($(now_ms) - t0))
-  say "$what: $(seconds "$took") s"
+}
+
+# within SECONDS WHAT COMMAND... does the same and fails where it does not succeed.
+within() {
+  repeated "$1" "${@:3}" || fail "not within $1 s: $2"
+  say "$2: $(seconds "$took") s"
 }
 
 # record WHAT OURS [DEFAULTS [REMARK]] adds a line to the table; times in milliseconds.

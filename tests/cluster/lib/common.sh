@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Small helpers that every part of the test bed uses.
 
+# Compilers and components are Go programs, whose garbage collection takes more time than the memory is worth.
+export GOGC=${GOGC:-400}
+
 say() { printf 'testbed: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 

@@ -4,7 +4,7 @@
 
 readonly clusters=(shop-db plain)
 # A switchover with open sessions can wait for them for three minutes where the defaults apply.
-readonly patience=260
+readonly patience=200
 
 story_failovers() {
   within 240 "the cluster with the defaults is healthy" healthy plain 3
@@ -49,18 +49,31 @@ both() {
   [[ $fault == drain || $fault == cut ]] || within 240 "complete again" all_healthy
 }
 
-# Until there is another primary and rows are written to it; leaves the gap in a file.
+# Until there is another primary and rows are written to it; leaves the gap in a file. Runs in a shell of its own.
 measure_gap() {
   local cluster=$1 writer before
   writer=$(pod_of "${cluster%-db}" writer)
-  within "$patience" "$cluster has another primary" other_primary "$cluster"
+  patiently "$cluster" "has another primary" other_primary "$cluster"
   echo "$took" >"$log_folder/elected-$cluster"
   before=$(ask "$writer" /state | field acked)
-  within "$patience" "$cluster takes rows" writes_more "$writer" "$before"
+  patiently "$cluster" "takes rows" writes_more "$writer" "$before"
   gap "$writer" >"$log_folder/gap-$cluster"
   within 60 "$cluster counts its rows" ask "$writer" /check
   nothing_lost "$writer"
   say "$cluster: $(seconds "$(<"$log_folder/gap-$cluster")") s without a write, $counted_rows rows acknowledged, none lost"
+}
+
+# patiently CLUSTER WHAT COMMAND... The defaults may not get over it in time: their PgBouncer holds on to a server that is cut off for as
+# long as TCP does.
+patiently() {
+  if repeated "$patience" "${@:3}"; then
+    say "$1 $2: $(seconds "$took") s"
+    return
+  fi
+  [[ $1 == plain ]] || fail "not within $patience s: $1 $2"
+  say "not within $patience s: $1 $2"
+  echo "more than $patience s" >"$log_folder/gap-plain"
+  exit
 }
 
 # Ten rows more are no rest of what was on its way.

@@ -13,7 +13,7 @@ story_production_backup() {
   primary shop-db >"$log_folder/primary-shop-db"
   t0=$(now_ms)
   kubectl delete pod --namespace "$namespace" "$(<"$log_folder/primary-shop-db")" --force --grace-period 0 >/dev/null 2>&1
-  measure_gap shop-db
+  (measure_gap shop-db)
   record "with backups: primary pod killed: time without a write" "$(<"$log_folder/gap-shop-db")" "" \
     "new primary after $(seconds "$(<"$log_folder/elected-shop-db")") s"
   within 240 "complete again" healthy shop-db 3
