@@ -2,7 +2,8 @@
 # What the stories are told with: wait, measure, ask a portal, read what a user would read.
 
 namespace=shop
-readonly log_folder=${E2E_LOGS:-$root/target/e2e}
+# Not `e2e`, which is cargo's own folder for the profile of that name.
+readonly log_folder=${E2E_LOGS:-$root/target/stories}
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 # seconds MILLISECONDS prints them as 3.2
