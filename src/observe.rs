@@ -121,6 +121,8 @@ pub struct Pod {
     pub trouble: Option<PodTrouble>,
     /// Its address, for an instance of a database.
     pub address: Option<Box<str>>,
+    /// Whether the archiver runs beside PostgreSQL; `None`: it is no instance of a database.
+    pub archiver: Option<bool>,
     /// What the program of a job that made a dump left behind when it ended.
     pub record: Option<Box<str>>,
 }
@@ -320,8 +322,21 @@ impl World {
             wal_storage: cluster.wal_storage.clone(),
             server_name: cluster.server_name.clone(),
             used_folders,
+            can_back_up: self.can_back_up(),
             image: cluster.running_image.clone(),
         }
+    }
+
+    /// Whether each instance that serves has the archiver beside it, which also makes base backups. CloudNativePG gives it to the
+    /// instances one after the other, and has a backup made by any of them.
+    fn can_back_up(&self) -> bool {
+        let mut serving = self
+            .pods
+            .iter()
+            .filter(|pod| pod.ready && !pod.deleting)
+            .filter_map(|pod| pod.archiver)
+            .peekable();
+        serving.peek().is_some() && serving.all(|archiver| archiver)
     }
 
     /// The Deployment of a component.

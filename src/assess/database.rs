@@ -106,7 +106,7 @@ pub(super) fn problems(plan: &Plan, world: &World, outcomes: &[Outcome]) -> Vec<
         .collect();
     let held = outcomes
         .iter()
-        .find(|outcome| outcome.result == Done::Held)
+        .find(|outcome| outcome.result == Done::Held && outcome.key.0 == "Deployment")
         .map(|outcome| &outcome.key);
     if let (Some((kind, name)), true) = (held, problems.is_empty()) {
         problems.push(problem(

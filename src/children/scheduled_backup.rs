@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Child, Kind, Manifest};
+use super::{Child, Hold, Kind, Manifest};
 use crate::{
     foreign::{
         barman::{PLUGIN, PluginConfiguration, ScheduledBackupSpec},
@@ -44,12 +44,15 @@ impl Child for ScheduledBackupChild {
             method: "plugin",
             plugin_configuration: PluginConfiguration { name: PLUGIN },
         };
-        vec![Manifest::of_database(
+        let mut manifest = Manifest::of_database(
             &KIND,
             plan,
             COMPONENT,
             backup.name.clone(),
             &json!({"spec": spec}),
-        )]
+        );
+        // The first backup is made at once, and when it fails the next one is made by the schedule.
+        manifest.held = (!backup.possible).then_some(Hold::Creation);
+        vec![manifest]
     }
 }

@@ -8,6 +8,8 @@ use super::cloudnative_pg::ClusterReference;
 
 /// Name of the plugin in a Cluster and in a backup.
 pub const PLUGIN: &str = "barman-cloud.cloudnative-pg.io";
+/// Container of the plugin in the pods of instances.
+pub const SIDECAR: &str = "plugin-barman-cloud";
 /// Image that the plugin runs beside PostgreSQL.
 pub const SIDECAR_IMAGE: &str = "ghcr.io/cloudnative-pg/plugin-barman-cloud-sidecar:v0.14.0";
 /// Parameter of the plugin with the name of the ObjectStore.

@@ -13,6 +13,10 @@ use serde::Serialize;
 pub const CLUSTER_LABEL: &str = "cnpg.io/cluster";
 /// Label of the pods of a Pooler.
 pub const POOLER_LABEL: &str = "cnpg.io/poolerName";
+/// Label with what a pod of a Cluster is for.
+pub const ROLE_LABEL: &str = "cnpg.io/podRole";
+/// Its value on the pods that run PostgreSQL.
+pub const INSTANCE_ROLE: &str = "instance";
 /// Annotation that stops the pods of a Cluster.
 pub const HIBERNATION: &str = "cnpg.io/hibernation";
 /// Annotation that names the instances whose `PostgreSQL` is stopped, as a JSON list.

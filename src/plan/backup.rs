@@ -53,6 +53,9 @@ pub struct Backup {
     /// `false`: the plugin is not installed, and the Cluster does not use it yet.
     #[serde(skip)]
     pub attached: bool,
+    /// `false`: an instance cannot make base backups yet, and the first one would fail.
+    #[serde(skip)]
+    pub possible: bool,
 }
 
 /// A folder of an object store.
@@ -181,6 +184,7 @@ pub(super) fn plan(
             .retention
             .clone()
             .unwrap_or_else(|| defaults.retention.to_owned()),
+        possible: live.can_back_up,
         attached: facts.barman_plugin || live.server_name.is_some(),
         schedule,
         name,

@@ -51,6 +51,8 @@ pub struct DatabaseFacts {
     pub server_name: Option<String>,
     /// Folders in the object store that have held a base backup.
     pub used_folders: BTreeSet<String>,
+    /// Whether its instances can make a base backup now.
+    pub can_back_up: bool,
     /// Image that its pods run.
     pub image: Option<String>,
 }

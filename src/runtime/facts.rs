@@ -7,7 +7,10 @@ use serde::Deserialize;
 
 use crate::{
     children::live::{LiveCondition, Thin},
-    foreign::cloudnative_pg::VOLUME_ROLE_LABEL,
+    foreign::{
+        barman::SIDECAR,
+        cloudnative_pg::{INSTANCE_ROLE, ROLE_LABEL, VOLUME_ROLE_LABEL},
+    },
     observe::{Node, Pod, PodTrouble, Volume},
     plan::{backup::ARCHIVE_COMPONENT, database::COMPONENT, identity::COMPONENT_LABEL},
 };
@@ -24,6 +27,14 @@ pub type LiveNode = Thin<NodeSpec, NodeStatus>;
 #[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
 pub struct PodSpec {
     pub node_name: Option<String>,
+    pub init_containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the names are those of the Kubernetes API")]
+pub struct Container {
+    pub name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -146,6 +157,12 @@ pub fn pod(live: &LivePod) -> Pod {
             .as_deref()
             .filter(|_| is(COMPONENT))
             .map(Into::into),
+        archiver: (live.labels().get(ROLE_LABEL).map(String::as_str) == Some(INSTANCE_ROLE)).then(
+            || {
+                let containers = &live.spec.init_containers;
+                containers.iter().any(|container| container.name == SIDECAR)
+            },
+        ),
         record: is(ARCHIVE_COMPONENT)
             .then(|| record(&live.status))
             .flatten(),
@@ -318,6 +335,24 @@ mod tests {
         let live = json!({"metadata": {"name": "p"}, "spec": {}, "status": status});
         let live: LivePod = serde_json::from_value(live).unwrap();
         pod(&live).trouble
+    }
+
+    #[test]
+    fn an_instance_says_whether_the_archiver_runs_beside_it_and_other_pods_say_nothing() {
+        let archiver = |labels: Value, container: &str| {
+            let live = json!({
+                "metadata": {"name": "p", "labels": labels},
+                "spec": {"initContainers": [{"name": "bootstrap-controller"}, {"name": container}]},
+            });
+            pod(&serde_json::from_value(live).unwrap()).archiver
+        };
+        let instance = json!({"cnpg.io/podRole": "instance"});
+        assert_eq!(
+            archiver(instance.clone(), "plugin-barman-cloud"),
+            Some(true)
+        );
+        assert_eq!(archiver(instance, "other"), Some(false));
+        assert_eq!(archiver(json!({}), "plugin-barman-cloud"), None);
     }
 
     fn running(unready_since: &str) -> Value {

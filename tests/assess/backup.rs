@@ -347,6 +347,26 @@ fn a_gap_after_a_failover_is_told_from_the_first_moment() {
     );
 }
 
+#[test]
+fn base_backups_are_possible_once_every_instance_that_serves_has_the_archiver() {
+    let mut case = case();
+    case.world.pods.clear();
+    let managed = case.plan.database.managed().unwrap().clone();
+    let mut possible_with = |archiver: Option<bool>, ready: bool| {
+        case.world.pods.push(Arc::new(Pod {
+            archiver,
+            ready,
+            ..Pod::default()
+        }));
+        case.world.database_facts(&managed).can_back_up
+    };
+    assert!(!possible_with(None, true));
+    assert!(possible_with(Some(true), true));
+    // One that does not serve makes no backup.
+    assert!(possible_with(Some(false), false));
+    assert!(!possible_with(Some(false), true));
+}
+
 fn dumped(case: &mut Case, record: &str) {
     case.world.pods.push(Arc::new(Pod {
         name: "harbor-db-archive-29405340-x".into(),

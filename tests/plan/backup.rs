@@ -121,6 +121,26 @@ fn a_live_archive_is_gone_on_with_and_each_new_life_begins_its_own() {
 }
 
 #[test]
+fn the_first_base_backup_waits_until_every_instance_can_make_one() {
+    for can_back_up in [false, true] {
+        let facts = Facts {
+            barman_plugin: true,
+            database: DatabaseFacts {
+                can_back_up,
+                ..DatabaseFacts::default()
+            },
+            ..Facts::default()
+        };
+        let held = children::manifests(&with_facts(S3, &facts))
+            .into_iter()
+            .find(|manifest| manifest.kind.kind == "ScheduledBackup")
+            .unwrap()
+            .held;
+        assert_eq!(held, (!can_back_up).then_some(children::Hold::Creation));
+    }
+}
+
+#[test]
 fn without_the_plugin_the_cluster_is_made_without_it_and_with_it_it_keeps_it() {
     let kinds = |plan: &Plan| -> Vec<&str> {
         children::manifests(plan)

@@ -123,6 +123,17 @@ fn instance_pods(object: &Value) -> Vec<Value> {
     } else {
         &object["spec"]["inheritedMetadata"]["labels"]
     };
+    let mut labels = inherited.clone();
+    let mut archiver = json!([]);
+    if object["kind"] == "Cluster" {
+        labels["cnpg.io/podRole"] = json!("instance");
+        if object["spec"]["plugins"].is_array() {
+            archiver = json!([{
+                "name": "plugin-barman-cloud", "image": "registry.local/plugin:1", "restartPolicy": "Always",
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }]);
+        }
+    }
     let count = object["spec"]["instances"].as_i64().unwrap();
     (1..=count)
         .map(|index| {
@@ -130,7 +141,7 @@ fn instance_pods(object: &Value) -> Vec<Value> {
                 "apiVersion": "v1", "kind": "Pod",
                 "metadata": {
                     "name": format!("{name}-{index}"),
-                    "labels": inherited,
+                    "labels": labels,
                     "ownerReferences": [{
                         "apiVersion": "postgresql.cnpg.io/v1", "kind": object["kind"], "name": name,
                         "uid": metadata["uid"], "controller": true,
@@ -142,6 +153,7 @@ fn instance_pods(object: &Value) -> Vec<Value> {
                         "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
                         "labelSelector": {"matchLabels": inherited},
                     }],
+                    "initContainers": archiver,
                     "containers": [{
                         "name": "postgres", "image": "registry.local/postgresql:17",
                         "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
