@@ -300,15 +300,9 @@ impl World {
     /// What the plan must know of a database cluster: whether it accepts connections, through its pooler if it has one.
     #[must_use]
     pub fn database_facts(&self, managed: &Managed) -> DatabaseFacts {
-        let used_folders = self
-            .recovery_windows(&managed.name)
-            .map(|windows| windows.keys().cloned().collect())
-            .unwrap_or_default();
+        // One that is not seen may have lost its labels only, and its log goes on where it went.
         let Some(cluster) = self.cluster(&managed.name) else {
-            return DatabaseFacts {
-                used_folders,
-                ..DatabaseFacts::default()
-            };
+            return DatabaseFacts::default();
         };
         // The role that PgBouncer logs in with was there only when all instances were: until then every connection fails.
         let pooled = managed
@@ -321,7 +315,10 @@ impl World {
             storage: cluster.storage.clone(),
             wal_storage: cluster.wal_storage.clone(),
             server_name: cluster.server_name.clone(),
-            used_folders,
+            used_folders: self
+                .recovery_windows(&managed.name)
+                .map(|windows| windows.keys().cloned().collect())
+                .unwrap_or_default(),
             can_back_up: self.can_back_up(),
             image: cluster.running_image.clone(),
         }

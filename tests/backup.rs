@@ -216,24 +216,6 @@ async fn a_destination_that_is_taken_away_leaves_the_way_to_the_backups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_deleted_by_hand_does_not_archive_into_the_archive_of_the_former() {
-    let (space, _operator, _) = stage("backup-cluster-deleted").await;
-    let _cloudnative_pg = database::play(&space);
-    space.apply_portal_value(portal()).await;
-    let first = server_name(&space).await;
-    recovery_point(&space, "True", "WithinObjective").await;
-    let before = space.get("Cluster", "portal-db").await;
-    space.delete("Cluster", "portal-db").await;
-    space
-        .wait_object("Cluster", "portal-db", "it is made anew", |cluster| {
-            cluster["metadata"]["uid"].is_string()
-                && cluster["metadata"]["uid"] != before["metadata"]["uid"]
-        })
-        .await;
-    assert_ne!(server_name(&space).await, first);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_the_operator_writes_nothing() {
     let (space, mut operator, _) = stage("backup-restart").await;
     let _cloudnative_pg = database::play(&space);
