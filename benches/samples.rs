@@ -2,8 +2,9 @@
 //! own that answers at a thousand loopback addresses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod support;
+
 use std::{
-    fs,
     net::Ipv4Addr,
     path::PathBuf,
     process::{Child, Command},
@@ -92,36 +93,24 @@ fn address(index: usize) -> String {
     format!("127.1.{}.{}", index / 250, index % 250 + 1)
 }
 
-fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
-}
-
 fn resident_mib() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap();
-    let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib / 1024.0
+    support::memory_mib(std::process::id(), "VmRSS")
 }
 
 /// Asks all of them once, as many at a time as the operator does.
 async fn round(what: &str, pods: &PodStatus) {
-    let (began, used) = (Instant::now(), cpu());
+    let process = std::process::id();
+    let (began, before) = (Instant::now(), support::cpu_seconds(process));
     stream::iter(0..PRIMARIES)
         .for_each_concurrent(sampler::CONCURRENCY, |index| async move {
             pods.read(&address(index)).await.unwrap();
         })
         .await;
-    let (wall, used) = (began.elapsed(), cpu().saturating_sub(used));
+    let (wall, used) = (began.elapsed(), support::cpu_seconds(process) - before);
     println!(
         "{PRIMARIES} samples by {what}: {wall:.2?}, {:.2} ms of CPU each, {:.2} % of a core at the default objective; resident {:.1} MiB",
-        used.as_secs_f64() * 1000.0 / f64::from(u32::try_from(PRIMARIES).unwrap()),
-        used.as_secs_f64() * 100.0 / PAUSE.as_secs_f64(),
+        used * 1000.0 / f64::from(u32::try_from(PRIMARIES).unwrap()),
+        used * 100.0 / PAUSE.as_secs_f64(),
         resident_mib(),
     );
 }

@@ -191,7 +191,7 @@ pub(super) fn plan(
     })
 }
 
-/// A folder that no log was archived in. That of a former life is refused, and after a time without backups the log would have a gap
+/// A folder that has held no base backup. That of a former life is refused, and after a time without backups the log would have a gap
 /// that nobody sees: the base backups before it would seem to reach until now.
 fn folder(cluster: &str, uid: &str, used: &BTreeSet<String>) -> String {
     let first = std::iter::once(digest(&uid));
