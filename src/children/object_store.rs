@@ -90,6 +90,8 @@ fn configuration(destination: &Destination) -> Configuration {
         },
         data: DataConfiguration {
             compression: "gzip",
+            // A base backup begins with a checkpoint, which otherwise takes up to five minutes where much is written.
+            immediate_checkpoint: true,
         },
         ..Configuration::default()
     };

@@ -80,8 +80,10 @@ pub struct WalConfiguration {
 }
 
 #[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DataConfiguration {
     pub compression: &'static str,
+    pub immediate_checkpoint: bool,
 }
 
 #[derive(Serialize)]

@@ -1,14 +1,10 @@
-// A portal for tests: healthy only while its database answers, through exactly the environment that an operator gives it.
-//
-//	portal           serves /health, /alive, /state, /check and /reset, and with WRITE=yes writes a row each 100 ms
-//	portal get PATH  asks the one in this container and prints the answer
+// A portal for tests: healthy only while its database answers, through exactly the environment that an operator gives it. It serves
+// /health, /alive, /state, /check and /reset, and with WRITE=yes writes a row each 100 ms.
 package main
 
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"log"
 	"net/http"
 	"os"
@@ -107,18 +103,6 @@ func (w *writer) reset() {
 	w.gap = 0
 }
 
-func get(path string) error {
-	answer, err := http.Get("http://127.0.0.1:" + port() + path)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if _, err = io.Copy(os.Stdout, answer.Body); err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s", answer.Status)
-	}
-	return err
-}
-
 func port() string {
 	if port := os.Getenv("PORT"); port != "" {
 		return port
@@ -180,15 +164,9 @@ func serve(ctx context.Context) error {
 }
 
 func main() {
-	var err error
-	if len(os.Args) == 3 && os.Args[1] == "get" {
-		err = get(os.Args[2])
-	} else {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		defer stop()
-		err = serve(ctx)
-	}
-	if err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := serve(ctx); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -3,8 +3,8 @@
 # have a client with open sessions behind a pooler, on node3; what is measured is its longest time without an acknowledged row.
 
 readonly clusters=(shop-db plain)
-# A switchover with open sessions can wait for them for three minutes where the defaults apply.
-readonly patience=200
+# A switchover with open sessions can wait for them for three minutes where the defaults apply. That is not waited for where it is compared.
+readonly patience=200 patience_with_defaults=90
 
 story_failovers() {
   within 240 "the cluster with the defaults is healthy" healthy plain 3
@@ -20,7 +20,7 @@ story_failovers() {
   within 240 "complete again" all_healthy
   node=$((3 - node))
   both_on "node$node"
-  both "node of the primary cut off" cut "$node"
+  both "node of the primary cut off" cut_off "$node"
   "$testbed" node "$bed" "$node" heal
   within 240 "node healed: complete again" healthy shop-db 3
   record "node healed: three instances healthy again" "$took"
@@ -46,7 +46,7 @@ both() {
     wait "$watcher" || fail "$what: a database did not come back"
   done
   record "$what: time without a write" "$(<"$log_folder/gap-shop-db")" "$(<"$log_folder/gap-plain")" "new primary of the portal after $(seconds "$(<"$log_folder/elected-shop-db")") s"
-  [[ $fault == drain || $fault == cut ]] || within 240 "complete again" all_healthy
+  [[ $fault == drain || $fault == cut_off ]] || within 240 "complete again" all_healthy
 }
 
 # Until there is another primary and rows are written to it; leaves the gap in a file. Runs in a shell of its own.
@@ -66,13 +66,15 @@ measure_gap() {
 # patiently CLUSTER WHAT COMMAND... The defaults may not get over it in time: their PgBouncer holds on to a server that is cut off for as
 # long as TCP does.
 patiently() {
-  if repeated "$patience" "${@:3}"; then
+  local limit=$patience
+  [[ $1 != plain ]] || limit=$patience_with_defaults
+  if repeated "$limit" "${@:3}"; then
     say "$1 $2: $(seconds "$took") s"
     return
   fi
-  [[ $1 == plain ]] || fail "not within $patience s: $1 $2"
-  say "not within $patience s: $1 $2"
-  echo "more than $patience s" >"$log_folder/gap-plain"
+  [[ $1 == plain ]] || fail "not within $limit s: $1 $2"
+  say "not within $limit s: $1 $2"
+  echo "more than $limit s" >"$log_folder/gap-plain"
   exit
 }
 
@@ -125,10 +127,10 @@ both_are_on() { [[ $(node_of "$(primary shop-db)") == "$1" && $(node_of "$(prima
 
 # The drain of the other database must not wait for that of the defaults.
 drain() {
-  kubectl drain "$1" --ignore-daemonsets --delete-emptydir-data --timeout 200s --pod-selector 'cnpg.io/cluster!=plain' \
+  kubectl drain "$1" --ignore-daemonsets --delete-emptydir-data --timeout "${patience}s" --pod-selector 'cnpg.io/cluster!=plain' \
     >"$log_folder/drain.log" 2>&1 &
-  kubectl drain "$1" --ignore-daemonsets --delete-emptydir-data --timeout 200s --pod-selector 'cnpg.io/cluster=plain' \
+  kubectl drain "$1" --ignore-daemonsets --delete-emptydir-data --timeout "${patience_with_defaults}s" --pod-selector 'cnpg.io/cluster=plain' \
     >"$log_folder/drain-plain.log" 2>&1 &
 }
 
-cut() { "$testbed" node "$bed" "$1" cut; }
+cut_off() { "$testbed" node "$bed" "$1" cut; }
