@@ -74,16 +74,27 @@ fn a_recorded_primary_never_had_more_at_stake_than_the_bound_and_rarely_much_les
 // --- The simulator -----------------------------------------------------------------------------------------------------
 
 /// The name of a file that waits to be archived or was archived last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct File {
     timeline: u32,
     segment: u64,
-    partial: bool,
+    content: Content,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Content {
+    History,
+    Segment,
+    Partial,
 }
 
 impl File {
     fn name(self) -> String {
-        let suffix = if self.partial { ".partial" } else { "" };
+        let suffix = match self.content {
+            Content::History => return format!("{:08X}.history", self.timeline),
+            Content::Segment => "",
+            Content::Partial => ".partial",
+        };
         format!(
             "{:08X}{:08X}{:08X}{suffix}",
             self.timeline,
@@ -177,7 +188,7 @@ impl World {
         world.instances[0].last_archived = Some(File {
             timeline: 1,
             segment: 0,
-            partial: false,
+            content: Content::Segment,
         });
         // A portal whose timeline was never written down has no history to be wrong about.
         world.sample();
@@ -205,7 +216,7 @@ impl World {
             let file = File {
                 timeline: self.timeline(),
                 segment,
-                partial: false,
+                content: Content::Segment,
             };
             self.start_waiting(file);
             self.last_switch = self.now;
@@ -267,7 +278,7 @@ impl World {
             let instance = &mut self.instances[self.primary];
             instance.ready.pop_front();
             instance.last_archived = Some(file);
-            if !file.partial {
+            if file.content == Content::Segment {
                 self.archive.insert((file.timeline, file.segment));
             }
         }
@@ -335,16 +346,27 @@ impl World {
         self.primary = (self.primary + to) % 3;
         (self.lsn, self.important) = (point, point);
         self.checkpoint = self.checkpoint.min(point);
+        let segment = point / SEGMENT;
+        let new = old + 1 + skipped;
+        let ready = &mut self.instances[self.primary].ready;
+        ready.push_back(File {
+            timeline: new,
+            segment,
+            content: Content::History,
+        });
         if !point.is_multiple_of(SEGMENT) {
-            let ready = &mut self.instances[self.primary].ready;
             ready.push_back(File {
                 timeline: old,
-                segment: point / SEGMENT,
-                partial: true,
+                segment,
+                content: Content::Partial,
             });
-            ready.make_contiguous().sort();
         }
-        self.line.push((old + 1 + skipped, point));
+        // A history goes before all others.
+        ready.make_contiguous().sort_by_key(|file| {
+            let other = file.content != Content::History;
+            (other, file.timeline, file.segment, file.content)
+        });
+        self.line.push((new, point));
         self.start();
     }
 
@@ -437,6 +459,10 @@ impl World {
             archived: instance
                 .last_archived
                 .and_then(|file| Archived::parse(&file.name())),
+            history_archived: instance
+                .last_archived
+                .filter(|file| file.content == Content::History)
+                .map(|file| file.timeline),
             ready_files: u32::try_from(instance.ready.len()).unwrap(),
             backup_under_way: self.running.is_some(),
         };
@@ -491,6 +517,11 @@ enum Step {
     },
     EndBackup,
     TellBackup,
+    /// A failover, with many samples and some work right after it, as the operator and clients have it.
+    WatchedFailover {
+        lost: u64,
+        bytes: u64,
+    },
     /// A whole backup, and enough work after it to fill a segment.
     BackUp {
         on_standby: bool,
@@ -528,6 +559,15 @@ impl World {
                 skipped,
                 switchover,
             } => self.promote(to, lost, down, skipped, switchover),
+            Step::WatchedFailover { lost, bytes } => {
+                self.promote(1, lost, 2, 0, false);
+                for _ in 0..6 {
+                    self.sample();
+                    self.commit(bytes);
+                    self.sample();
+                    self.wait(1);
+                }
+            }
             Step::BeginBackup { on_standby } => self.begin_backup(on_standby),
             Step::EndBackup => self.end_backup(),
             Step::TellBackup => self.tell_backup(),
@@ -575,6 +615,8 @@ fn calm_steps() -> impl Strategy<Value = Step> {
 
 fn steps() -> impl Strategy<Value = Step> {
     let lost = prop_oneof![3 => Just(0), 2 => 1..SEGMENT / 2, 2 => SEGMENT / 2..3 * SEGMENT];
+    let failover =
+        (lost.clone(), sizes()).prop_map(|(lost, bytes)| Step::WatchedFailover { lost, bytes });
     let promote = (
         1..3_usize,
         lost,
@@ -595,6 +637,7 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => prop_oneof![2 => (0..6_i64).prop_map(Some), 1 => Just(None)].prop_map(Step::Store),
         1 => (any::<bool>(), waits()).prop_map(|(clean, down)| Step::Restart { clean, down }),
         2 => promote,
+        1 => failover,
         2 => any::<bool>().prop_map(|on_standby| Step::BeginBackup { on_standby }),
         2 => Just(Step::EndBackup),
         2 => Just(Step::TellBackup),

@@ -57,6 +57,8 @@ pub struct Gap {
     reached: Option<Lsn>,
     /// This timeline began at or after here, if the new primary has told.
     began: Option<Lsn>,
+    /// Start of the segment in which this timeline began, if the next reading confirms it.
+    supposed: Option<Lsn>,
     /// A backup that was complete by then may have begun before the gap.
     too_early: Timestamp,
     /// So may the next one to be complete, as it was running when the new timeline was seen.
@@ -190,6 +192,7 @@ impl History {
             before: earlier.map_or(known, |gap| gap.before),
             reached,
             began: None,
+            supposed: None,
             too_early: reading.at,
             skip_next: reading.backup_under_way,
             backed_up: None,
@@ -231,21 +234,36 @@ impl History {
             .archived
             .filter(|archived| archived.partial && archived.timeline == before)
             .map(|archived| archived.end);
+        let start = partial.or_else(|| self.first_segment(reading));
         if let Some(gap) = &mut self.gap {
-            gap.began = gap.began.max(partial);
+            gap.began = gap.began.max(start);
         }
-        // The timeline began in the partial segment, and at the latest in the segment now written or in one that is archived.
+        // The timeline began in the segment that starts here, and at the latest in the one now written or in one that is archived.
         let written = Some(reading.current.segment_start());
         let starts = match self.base {
-            Some(base) => [partial.filter(|start| *start >= base), None, None],
-            None => [partial, written, own.map(Lsn::segment_before)],
+            Some(base) => [start.filter(|start| *start >= base), None, None],
+            None => [start, written, own.map(Lsn::segment_before)],
         };
         if starts.into_iter().flatten().all(|start| start > reached) {
             return own;
         }
         self.base = None;
         self.gap = None;
-        own.max(partial)
+        own.max(start)
+    }
+
+    /// Start of the segment in which this timeline began, where no partial one tells it because there is none.
+    ///
+    /// A new primary archives the history of its timeline first, then the partial segment. If nothing waits behind the history, no
+    /// segment is finished yet, and the one now written is the first. The name and the number of those that wait are not of one moment:
+    /// the same name in the next reading shows that nothing was archived in between.
+    fn first_segment(&mut self, reading: &Reading) -> Option<Lsn> {
+        let gap = self.gap.as_mut()?;
+        let history_is_last = reading.history_archived == Some(reading.timeline);
+        let confirmed = gap.supposed.filter(|_| history_is_last);
+        gap.supposed =
+            (history_is_last && reading.ready_files == 0).then(|| reading.current.segment_start());
+        confirmed
     }
 
     /// A position before which no commit waits for the archive: PostgreSQL would have finished its segment by now.

@@ -28,6 +28,7 @@ fn reading(seconds: i64, timeline: u32, current: Lsn, archived: Option<Archived>
         timeline,
         current,
         archived,
+        history_archived: None,
         ready_files: 0,
         backup_under_way: false,
     }
@@ -490,4 +491,43 @@ fn a_former_primary_fills_only_the_gap_of_its_own_failover() {
     see(&mut history, &[(100, 2, within(8), partial(1, 8))]);
     history.former_primary_rejoined();
     assert!(history.gap().is_some());
+}
+
+/// A reading after which the history of timeline 2 is what was archived last.
+fn behind_history(history: &mut History, seconds: i64, current: Lsn, ready_files: u32) {
+    let reading = Reading {
+        history_archived: Some(2),
+        ready_files,
+        ..reading(seconds, 2, current, None)
+    };
+    history.observe(&reading, TIMEOUT);
+}
+
+#[test]
+fn a_timeline_that_begins_with_a_segment_has_no_partial_one() {
+    let known = [(10, 1, within(5), None), (20, 1, within(6), whole(1, 6))];
+    let mut history = seen(&known);
+    behind_history(&mut history, 100, within(7), 0);
+    assert!(
+        history.gap().is_some(),
+        "the next reading has to confirm it"
+    );
+    behind_history(&mut history, 105, within(7), 1);
+    assert_eq!((history.gap(), history.timeline()), (None, Some(2)));
+
+    // What waits may be the partial segment, or one of several that are finished.
+    let mut history = seen(&known);
+    behind_history(&mut history, 100, within(7), 1);
+    behind_history(&mut history, 105, within(7), 1);
+    assert!(history.gap().is_some());
+}
+
+#[test]
+fn a_former_primary_that_rejoined_fills_the_gap_before_a_timeline_that_begins_with_a_segment() {
+    let mut history = with_gap();
+    behind_history(&mut history, 105, within(8), 0);
+    behind_history(&mut history, 110, within(8), 0);
+    assert!(history.gap().is_some());
+    history.former_primary_rejoined();
+    assert_eq!((history.gap(), history.timeline()), (None, Some(2)));
 }

@@ -69,6 +69,12 @@ impl Archived {
     }
 }
 
+/// The timeline whose history a file tells, by its name.
+fn timeline_history(name: &str) -> Option<u32> {
+    let timeline = name.strip_suffix(".history")?;
+    (timeline.len() == 8).then(|| hex(timeline))?
+}
+
 fn is_backup_label(suffix: &str) -> bool {
     suffix
         .strip_suffix(".backup")
@@ -94,6 +100,8 @@ pub struct Reading {
     pub current: Lsn,
     /// What it archived last, where it knows.
     pub archived: Option<Archived>,
+    /// The timeline whose history it archived last, where that is what it archived last.
+    pub history_archived: Option<u32>,
     /// Files that wait to be archived.
     pub ready_files: u32,
     /// Whether a base backup was running, of which the answer itself says nothing.
@@ -124,6 +132,7 @@ impl Reading {
             timeline: answer.timeline,
             current,
             archived: Archived::parse(&answer.last_archived_wal),
+            history_archived: timeline_history(&answer.last_archived_wal),
             ready_files: answer.ready_wal_files,
             backup_under_way,
         })
@@ -200,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn the_history_of_a_timeline_is_known_by_its_name() {
+        assert_eq!(timeline_history("0000000B.history"), Some(11));
+        for other in ["", "0000000B", "B.history", "0000000B0000000000000015"] {
+            assert_eq!(timeline_history(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn an_answer_of_a_primary_is_read() {
         let answer = json!({"isPrimary": true, "timeLineID": 2, "currentLsn": "0/1AF50470",
             "lastArchivedWAL": "000000020000000000000019", "readyWalFiles": 3, "currentWAL": "x"});
@@ -211,6 +228,7 @@ mod tests {
                 timeline: 2,
                 current: Lsn(0x1AF5_0470),
                 archived: Archived::parse("000000020000000000000019"),
+                history_archived: None,
                 ready_files: 3,
                 backup_under_way: true,
             }

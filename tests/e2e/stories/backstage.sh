@@ -11,7 +11,7 @@ story_backstage() {
   most=$(most_pods_before_ready)
   ((most == 1)) || fail "$most pods in the first start"
   within 240 "Backstage: three pods Ready" pods_ready 3
-  within 60 "Backstage: portal Ready" is_whole developer
+  within 240 "Backstage: portal Ready" is_whole developer
   record "Backstage: three pods and portal Ready" $(($(now_ms) - t0)) "" "never two pods before the first was Ready"
   serves
   no_locked_table
@@ -24,15 +24,15 @@ story_backstage() {
   local before
   before=$(primary developer-db)
   kubectl delete pod --namespace "$namespace" "$before" --force --grace-period 0 >/dev/null 2>&1
-  within 120 "Backstage: another primary" primary_is_not "$before"
-  within 120 "Backstage: answers from the database again" serves
+  within 240 "Backstage: another primary" primary_is_not "$before"
+  within 240 "Backstage: answers from the database again" serves
   record "Backstage: primary pod killed, answers from the database again" "$took"
   [[ -z $(restarts_of_backstage) ]] || fail "the failover restarted Backstage: $(restarts_of_backstage)"
   within 240 "Backstage: database complete again" healthy developer-db 3
 
   psql developer-db "ALTER ROLE app PASSWORD 'wrong'" >/dev/null
   kubectl delete pod --namespace "$namespace" "$(pod_of developer app)" >/dev/null
-  within 120 "Backstage: a new pod with a wrong password is told" backstage_says "exit"
+  within 240 "Backstage: a new pod with a wrong password is told" backstage_says "exit"
   say "Ready: $(condition developer Ready)"
   record "Backstage: password wrong in the database, told in status" "$took"
   psql developer-db "ALTER ROLE app PASSWORD '$(kubectl get secret developer-db-app --namespace "$namespace" --output \

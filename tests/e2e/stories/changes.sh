@@ -15,20 +15,20 @@ grow() {
   local t0
   t0=$(now_ms)
   patch shop '{"spec": {"database": {"managed": {"storage": {"size": "21Gi"}}}}}'
-  within 60 "volumes that cannot grow are told" says shop DatabaseReady "allowVolumeExpansion: true"
+  within 240 "volumes that cannot grow are told" says shop DatabaseReady "allowVolumeExpansion: true"
   say "DatabaseReady: $(condition shop DatabaseReady)"
   record "storage raised where the StorageClass forbids it: told in status" $(($(now_ms) - t0))
   kubectl patch storageclass local-path --type merge --patch '{"allowVolumeExpansion": true}' >/dev/null
   # The operator of CloudNativePG tries again less and less often; any change of the Cluster makes it try at once.
   kubectl annotate clusters.postgresql.cnpg.io shop-db --namespace "$namespace" e2e/try=again --overwrite >/dev/null
-  within 120 "larger volumes are asked for" volumes_are 21Gi
-  within 60 "a driver that does not grow them is told" says shop DatabaseReady "the driver of StorageClass local-path"
+  within 240 "larger volumes are asked for" volumes_are 21Gi
+  within 240 "a driver that does not grow them is told" says shop DatabaseReady "the driver of StorageClass local-path"
   local volume
   for volume in $(kubectl get pvc --namespace "$namespace" --selector cnpg.io/cluster=shop-db --output name); do
     kubectl patch "$volume" --namespace "$namespace" --subresource status --type merge \
       --patch '{"status": {"capacity": {"storage": "21Gi"}}}' >/dev/null
   done
-  within 60 "volumes grown: Ready" is_whole shop
+  within 240 "volumes grown: Ready" is_whole shop
   record "storage raised, StorageClass allows it: Ready" "$took"
 }
 
@@ -41,7 +41,8 @@ change() {
   watch_reasons "$name"
   t0=$(now_ms)
   if [[ $name == password ]]; then change_password; else patch shop "$edit"; fi
-  within 240 "$what: in use" "$@"
+  # Each instance restarts once, and backups come behind that.
+  within 480 "$what: in use" "$@"
   within 240 "$what: Ready" is_whole shop
   least=$(least_available "$name")
   remark="never fewer than $least pods available"
@@ -51,7 +52,7 @@ change() {
   fi
   kill "$reasons_watch" 2>/dev/null || true
   record "$what: Ready" $(($(now_ms) - t0)) "" "$remark"
-  within 60 "rows are written" writes_since "$(pod_of shop writer)" 0
+  within 240 "rows are written" writes_since "$(pod_of shop writer)" 0
 }
 
 watch_reasons() {

@@ -9,7 +9,7 @@ readonly patience=200 patience_with_defaults=90
 story_failovers() {
   within 240 "the cluster with the defaults is healthy" healthy plain 3
   kubectl rollout status deployment/plain-writer --namespace "$namespace" --timeout 60s >/dev/null
-  within 60 "its rows are written" writes_since "$(pod_of plain writer)" 0
+  within 240 "its rows are written" writes_since "$(pod_of plain writer)" 0
 
   both "primary pod killed" kill_primary
   both "switchover" switch_over
@@ -24,7 +24,7 @@ story_failovers() {
   "$testbed" node "$bed" "$node" heal
   within 240 "node healed: complete again" healthy shop-db 3
   record "node healed: three instances healthy again" "$took"
-  within 120 "portal Ready" is_whole shop
+  within 240 "portal Ready" is_whole shop
   kubectl delete --filename "$here/manifests/plain.yaml" --wait=false >/dev/null
 }
 
@@ -58,7 +58,7 @@ measure_gap() {
   before=$(ask "$writer" /state | field acked)
   patiently "$cluster" "takes rows" writes_more "$writer" "$before"
   gap "$writer" >"$log_folder/gap-$cluster"
-  within 60 "$cluster counts its rows" ask "$writer" /check
+  within 240 "$cluster counts its rows" ask "$writer" /check
   nothing_lost "$writer"
   say "$cluster: $(seconds "$(<"$log_folder/gap-$cluster")") s without a write, $counted_rows rows acknowledged, none lost"
 }

@@ -7,24 +7,24 @@ story_lifetimes() {
   rows=$(psql shop-db 'SELECT count(*) FROM rows')
   pods=$(instance_uids)
   kubectl delete portal shop --namespace "$namespace" --wait=true >/dev/null
-  within 60 "the components go with the portal" component_is_gone
-  within 30 "an event names what stays" event_is_there DatabaseRetained
+  within 240 "the components go with the portal" component_is_gone
+  within 240 "an event names what stays" event_is_there DatabaseRetained
   [[ $(kubectl get clusters.postgresql.cnpg.io,pvc,secret --namespace "$namespace" --selector portalplatform.dev/name=shop \
     --output 'jsonpath={.items[*].kind}') =~ Cluster.*PersistentVolumeClaim.*Secret ]] || fail "the data are not found by their label"
   # The pooler goes with the portal and comes back with it.
   t0=$(now_ms)
   printf '{"apiVersion": "portalplatform.dev/v1alpha1", "kind": "PortalPlatform", "metadata": {"name": "shop", "namespace": "%s"}, "spec": %s}' \
     "$namespace" "$spec" | kubectl create --filename - >/dev/null
-  within 120 "portal created again: Ready" is_whole shop
+  within 240 "portal created again: Ready" is_whole shop
   record "portal deleted (Retain) and created again: Ready with the same rows" $(($(now_ms) - t0))
   (($(psql shop-db 'SELECT count(*) FROM rows') >= rows)) || fail "rows are gone"
   [[ $(instance_uids) == "$pods" ]] || fail "an instance was restarted"
 
   patch shop '{"spec": {"database": {"reclaimPolicy": "Delete", "confirmDelete": "shop"}}}'
-  within 60 "the Cluster belongs to the portal" cluster_is_owned
+  within 240 "the Cluster belongs to the portal" cluster_is_owned
   t0=$(now_ms)
   kubectl delete portal shop --namespace "$namespace" --wait=true >/dev/null
-  within 120 "cluster, volumes and Secrets are gone" data_are_gone
+  within 240 "cluster, volumes and Secrets are gone" data_are_gone
   record "portal deleted (Delete): cluster and volumes gone" $(($(now_ms) - t0))
 }
 

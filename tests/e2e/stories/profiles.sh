@@ -18,10 +18,10 @@ story_profiles() {
   nodes=$(kubectl get pods --namespace "$namespace" --selector cnpg.io/cluster=shop-db,cnpg.io/podRole=instance \
     --output 'jsonpath={.items[*].spec.nodeName}')
   [[ $(tr ' ' '\n' <<<"$nodes" | sort -u | wc -l) == 3 ]] || fail "the instances share nodes: $nodes"
-  within 60 "policy Replicated holds" holds shop Replicated
-  within 60 "policy ZoneRedundant holds" holds shop ZoneRedundant
-  within 60 "policy ConnectionBudget holds" holds shop ConnectionBudget
-  within 60 "rows are written" writes_since "$(pod_of shop writer)" 0
+  within 240 "policy Replicated holds" holds shop Replicated
+  within 240 "policy ZoneRedundant holds" holds shop ZoneRedundant
+  within 240 "policy ConnectionBudget holds" holds shop ConnectionBudget
+  within 240 "rows are written" writes_since "$(pod_of shop writer)" 0
 }
 
 reach() {

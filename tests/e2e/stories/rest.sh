@@ -7,7 +7,7 @@ readonly window=300
 # From here on nothing happens to it.
 story_rest_begins() {
   within 240 "the portal at rest is Ready" rest_is_ready
-  within 60 "it is not written any more" rest_is_quiet
+  within 240 "it is not written any more" rest_is_quiet
   rest_since=$(date +%s)
 }
 

@@ -9,14 +9,14 @@ story_rollouts() {
   image_of_app registry.local/portal:2
   # The leader dies in the middle; the other one takes over.
   kubectl delete pod --namespace "$system" "$(leader)" --force --grace-period 0 >/dev/null 2>&1
-  within 120 "new image rolled out, operator killed meanwhile" is_rolled_out registry.local/portal:2
+  within 240 "new image rolled out, operator killed meanwhile" is_rolled_out registry.local/portal:2
   record "new image of a component, leading operator killed meanwhile" "$took"
   image_of_app registry.local/portal:none
-  within 120 "an image that does not exist is told" says shop Ready "registry.local/portal:none"
+  within 240 "an image that does not exist is told" says shop Ready "registry.local/portal:none"
   say "Ready: $(condition shop Ready)"
   record "image that does not exist: told in status" "$took"
   image_of_app registry.local/portal:2
-  within 120 "the old image again: Ready" is_rolled_out registry.local/portal:2
+  within 240 "the old image again: Ready" is_rolled_out registry.local/portal:2
   record "image that does not exist taken back: Ready" "$took"
   least=$(least_available rollout)
   ((least >= 3)) || fail "only $least pods of the component were available during the rollouts"

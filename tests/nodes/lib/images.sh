@@ -2,7 +2,7 @@
 # The container images of the test bed, made from the machine's own sources as there may be no registry.
 
 # What comes from Debian has no version of its own here; the number grows when the making changes.
-readonly images_revision=1
+readonly images_revision=1 sidecar_revision=2
 readonly debian_suite=trixie
 readonly postgres_major=17 pgbouncer_version=1.24
 
@@ -31,7 +31,7 @@ image_path() {
     barman-cloud-sidecar)
       local base
       base=$(manifest_of "$(image_path postgresql)")
-      echo "$cache/images/barman-cloud-sidecar-$(barman_cloud_version)-$images_revision-${base:7:12}.tar"
+      echo "$cache/images/barman-cloud-sidecar-$(barman_cloud_version)-$sidecar_revision-${base:7:12}.tar"
       ;;
   esac
 }
