@@ -8,9 +8,12 @@ use super::{
 };
 use crate::api::database::Managed;
 
+/// PostgreSQL's own `checkpoint_timeout`.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// What backups ask of `PostgreSQL`.
 pub(super) struct Archiving {
-    /// Longest time after which a segment of the log is finished.
+    /// Longest time after which a segment of the log is finished: 30 s or more.
     pub(super) timeout: Duration,
     /// Whether dumps are made from a standby. What they read must not be vacuumed away on the primary meanwhile.
     pub(super) from_standby: bool,
@@ -42,6 +45,10 @@ pub(super) fn plan(
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
+    // A primary that starts may sleep through archive_timeout, for as long as this one.
+    if archiving.timeout < CHECKPOINT_TIMEOUT {
+        parameters.insert("checkpoint_timeout".into(), time(archiving.timeout));
+    }
     if archiving.from_standby {
         parameters.insert("hot_standby_feedback".into(), "on".into());
     }

@@ -52,13 +52,20 @@ fn the_profile_says_how_long_backups_are_kept_and_whether_dumps_are() {
 }
 
 #[test]
-fn a_segment_is_finished_within_half_of_the_objective() {
-    for (objective, timeout) in [("1h", "5min"), ("4m", "2min"), ("1m", "30s")] {
+fn a_segment_is_finished_within_half_of_the_objective_also_after_a_start() {
+    for (objective, timeout, checkpoint) in [
+        ("1h", "5min", None),
+        ("4m", "2min", Some("2min")),
+        ("1m", "30s", Some("30s")),
+    ] {
         let plan = with(
             "Production",
             &format!("{S3}, objectives: {{rpo: {objective}}}"),
         );
-        assert_eq!(parameters(&plan)["archive_timeout"], timeout, "{objective}");
+        let parameters = parameters(&plan);
+        assert_eq!(parameters["archive_timeout"], timeout, "{objective}");
+        let found = parameters["checkpoint_timeout"].as_str();
+        assert_eq!(found, checkpoint, "{objective}");
     }
     let told = problem(&format!(
         "{{image: a, database: {{managed: {{parameters: {{archive_timeout: 40min}}}}}}, backup: {{{S3}}}}}"

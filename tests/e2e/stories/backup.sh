@@ -143,7 +143,8 @@ old_backups_go() {
   back_up once-more
   first=$(portal_field vault '{.status.database.recoverableFrom}')
   make_older 20 10
-  within 240 "the oldest base backup is pruned" backups_in_store_are 2
+  # The plugin looks each minute, but five minutes later where another has written the ObjectStore at the same time.
+  within 480 "the oldest base backup is pruned" backups_in_store_are 2
   within 240 "status shows the window" window_moved "$first"
   policy_is BackupRetained True || fail "$(policy_text BackupRetained)"
 }
@@ -152,7 +153,7 @@ store_is_emptied() {
   local t0
   rm -rf "$PORTAL_S3_DATA/backups/vault"
   t0=$(now_ms)
-  within 240 "object store emptied: told" recovery_point_is False
+  within 480 "object store emptied: told" recovery_point_is False
   record "object store emptied: RecoveryPoint False with the cause" $(($(now_ms) - t0)) "" \
     "ContinuousArchiving of CloudNativePG: $(cluster_field "$store" 'status.conditions[?(@.type=="ContinuousArchiving")].status')"
   vault_serves
