@@ -8,6 +8,7 @@ mod support;
 
 use std::{
     collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -290,6 +291,38 @@ async fn an_older_state_of_a_child_that_is_shown_again_causes_no_write_to_its_su
     assert!(after.is_empty(), "{after:#?}");
     let now = space.get("Service", "portal-app").await;
     assert_eq!(now["metadata"]["uid"], new["metadata"]["uid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_list_of_one_namespace_leaves_the_portals_of_the_others_alone() {
+    let bed = Bed::shared().await;
+    let [one, other] = [Space::new(bed, "list").await, Space::new(bed, "list").await];
+    let _controllers = [&one, &other].map(controllers::play);
+    let faults = Faults::default();
+    let options = OperatorOptions {
+        namespaces: vec![one.namespace.clone(), other.namespace.clone()],
+        connect: Some(faults.wrap()),
+        ..OperatorOptions::default()
+    };
+    let operator = Operator::start(bed, options).await;
+    for space in [&one, &other] {
+        space.apply_portal_value(portal("portal")).await;
+        all_ready(space, 1).await;
+    }
+    operator.settle().await;
+    let namespace = other.namespace.clone();
+    let first = AtomicBool::new(true);
+    faults.on_events(move |key, event| {
+        let about =
+            key.kind == "portalplatforms" && event["object"]["metadata"]["namespace"] == *namespace;
+        (about && first.swap(false, Ordering::SeqCst)).then_some(EventFault::Gone)
+    });
+    let patch = json!({"spec": {"exposure": {"timeouts": {"request": "45s"}}}});
+    other.merge("PortalPlatform", "portal", patch).await;
+    other.wait_ready("portal").await;
+    one.delete("Service", "portal-app").await;
+    one.wait_object("Service", "portal-app", "is made again", Value::is_object)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,10 @@ use kube::{
     Resource, ResourceExt,
     api::DynamicObject,
     core::PartialObjectMeta,
-    runtime::{reflector::store::Writer, watcher::Event},
+    runtime::{
+        reflector::{ObjectRef, store::Writer},
+        watcher::Event,
+    },
 };
 
 use super::{
@@ -45,9 +48,20 @@ pub struct Portals {
 
 impl Portals {
     fn forget(&self, key: &PortalKey) {
+        let mut writer = lock(&self.writer);
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        if let Some(portal) = writer.as_reader().get(&reference) {
+            writer.apply_watcher_event(&Event::Delete((*portal).clone()));
+        }
+        drop(writer);
         self.queue.forget(key);
         self.context.forget(key);
         self.sampler.forget(key);
+    }
+
+    /// Takes a portal into the store, which all watches share: the list of one namespace must not replace what the others brought.
+    fn keep(&self, portal: Guarded) {
+        lock(&self.writer).apply_watcher_event(&Event::Apply(portal));
     }
 }
 
@@ -75,10 +89,12 @@ impl Sink<Guarded> for Portals {
         {
             self.sampler.portal(&key_of(guarded.meta()), portal);
         }
-        lock(&self.writer).apply_watcher_event(&event);
-        match &event {
+        match event {
             Event::Init => lock(&self.listed).clear(),
-            Event::InitApply(portal) => lock(&self.listed).push(key_of(portal.meta())),
+            Event::InitApply(portal) => {
+                lock(&self.listed).push(key_of(portal.meta()));
+                self.keep(portal);
+            }
             Event::InitDone => {
                 let listed = std::mem::take(&mut *lock(&self.listed));
                 let known = self.queue.known();
@@ -95,8 +111,10 @@ impl Sink<Guarded> for Portals {
                 }
             }
             Event::Apply(portal) => {
-                if self.context.is_news(portal) {
-                    self.queue.learn(key_of(portal.meta()));
+                let news = self.context.is_news(&portal).then(|| key_of(portal.meta()));
+                self.keep(portal);
+                if let Some(key) = news {
+                    self.queue.learn(key);
                 }
             }
             Event::Delete(portal) => {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use kube::{
-    Api, Client, Resource, api::ApiResource, core::DynamicResourceScope, runtime::reflector,
+    Api, Client, Resource,
+    api::ApiResource,
+    core::DynamicResourceScope,
+    runtime::{reflector, watcher::Event},
 };
 use tokio::{
     sync::mpsc,
@@ -55,7 +58,10 @@ impl Sources {
     ) -> reflector::Store<Guarded> {
         let scopes = scopes(settings);
         let cluster_wide = scopes == [None];
-        let (store, writer) = reflector::store::<Guarded>();
+        let (store, mut writer) = reflector::store::<Guarded>();
+        // Ready as it is: portals are queued when they are in it, and no list of one watch may replace what others brought.
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
         let writer = Arc::new(Mutex::new(writer));
         for scope in &scopes {
             let portals = sinks::Portals {
