@@ -130,8 +130,10 @@ async fn everything(space: &Space) {
     }
     space.wait_ready("portal").await;
 
-    // Ready turns twice, so that an event is repeated.
+    // Ready turns until an event is repeated: it names the number of pods, which may still be another one the first time.
     for image in [
+        "registry.local/app:image-pull-error",
+        "registry.local/app:2",
         "registry.local/app:image-pull-error",
         "registry.local/app:2",
     ] {
