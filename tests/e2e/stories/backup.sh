@@ -37,8 +37,8 @@ backed_up() {
   store_credentials vault
   t0=$(now_ms)
   vault_manifest | kubectl apply --filename - >/dev/null
-  within 240 "portal with backups: Ready" is_whole vault
-  within 240 "its recovery point holds" recovery_point_is True WithinObjective
+  within 480 "portal with backups: Ready" is_whole vault
+  within 480 "its recovery point holds" recovery_point_is True WithinObjective
   record "portal with backups applied: RecoveryPoint holds" $(($(now_ms) - t0)) "" "with the first base backup"
   writer=$(pod_of vault writer)
   within 240 "rows are written" writes_since "$writer" 0
@@ -90,9 +90,9 @@ primary_dies() {
   t0=$(now_ms)
   kubectl delete pod "$before" --namespace vault --force --grace-period 0 >/dev/null 2>&1
   within 240 "another primary" another_primary "$store" "$before"
-  within 240 "two instances healthy" healthy "$store" 2
-  within 240 "its log is archived" archived_since "$segments"
-  within 240 "recovery point holds again" recovery_point_is True WithinObjective
+  within 480 "two instances healthy" healthy "$store" 2
+  within 480 "its log is archived" archived_since "$segments"
+  within 480 "recovery point holds again" recovery_point_is True WithinObjective
   record "primary killed: archiving goes on, RecoveryPoint holds" $(($(now_ms) - t0))
   writer=$(pod_of vault writer)
   nothing_lost "$writer"
@@ -130,7 +130,7 @@ time_is_turned_back() {
   archive_now
   t0=$(now_ms)
   documented_restore "$moment" | kubectl apply --filename - >/dev/null
-  within 300 "restored" healthy restored 1
+  within 480 "restored" healthy restored 1
   record "restored to a moment between two rows, by hand" $(($(now_ms) - t0))
   [[ $(psql restored 'SELECT name FROM marks') == before ]] || fail "restored: $(psql restored 'SELECT name FROM marks')"
   kubectl delete clusters.postgresql.cnpg.io restored --namespace vault --wait=true >/dev/null
@@ -170,7 +170,7 @@ lives_of_a_database() {
   within 240 "the components go with the portal" no_deployment
   kubectl get objectstores.barmancloud.cnpg.io "$store" --namespace vault >/dev/null || fail "the ObjectStore is gone"
   create_vault "$spec"
-  within 240 "taken back: recovery point holds" recovery_point_is True WithinObjective
+  within 480 "taken back: recovery point holds" recovery_point_is True WithinObjective
   [[ $(server_name) == "$before" ]] || fail "the archive of the same life is $(server_name) and was $before"
   patch vault '{"spec": {"database": {"reclaimPolicy": "Delete", "confirmDelete": "vault"}}}'
   spec=$(portal_field vault '{.spec}')
@@ -178,7 +178,7 @@ lives_of_a_database() {
   kubectl delete portal vault --namespace vault --wait=true >/dev/null
   within 240 "its data go with it" vault_is_gone
   create_vault "$spec"
-  within 300 "another life: recovery point holds" recovery_point_is True WithinObjective
+  within 480 "another life: recovery point holds" recovery_point_is True WithinObjective
   [[ $(server_name) != "$before" ]] || fail "another life archives into $before"
   kubectl delete portal vault --namespace vault --wait=true >/dev/null
 }
