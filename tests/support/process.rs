@@ -43,7 +43,6 @@ impl Process {
             "run".to_owned(),
             format!("--identity={identity}"),
             format!("--lease-namespace={SYSTEM}"),
-            "--log-filter=info,portal_operator=debug".to_owned(),
         ];
         all.extend(arguments.iter().map(|&argument| argument.to_owned()));
         if !all
@@ -108,7 +107,7 @@ impl Drop for Process {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            let last = lines.len().saturating_sub(150);
+            let last = lines.len().saturating_sub(30);
             eprintln!(
                 "last lines of the operator's log:\n{}",
                 lines[last..].join("\n")
