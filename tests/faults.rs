@@ -157,9 +157,13 @@ async fn each_request_fails_with(bed: &Bed, keys: &[Key], children: usize, fault
                 story()
             );
         }
-        // A status is written as often as there is news; a child that failed once is written once more.
-        let most = if key.kind.ends_with("/status") { 6 } else { 3 };
-        assert!(tries.len() <= most, "{what}: {} tries", tries.len());
+        // There is news of a status as often as the machine is slow; but what failed once is sent once more.
+        let mut sent: BTreeMap<u64, usize> = BTreeMap::new();
+        for seen in tries {
+            *sent.entry(seen.content).or_default() += 1;
+        }
+        let most = sent.values().max().unwrap_or(&0);
+        assert!(*most <= 3, "{what}: {most} times the same");
     }
     assert_eq!(
         space.children().await.len(),
