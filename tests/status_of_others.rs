@@ -135,9 +135,13 @@ async fn a_certificate_that_is_not_ready_is_told_in_cert_managers_words() {
         ],
     )
     .await;
-    let portal = space.portal("portal").await;
-    assert_eq!(condition(&portal, "Exposed")["status"], "False");
-    assert_eq!(condition(&portal, "Available")["status"], "True");
+    // Its pods start meanwhile.
+    space
+        .wait_portal("portal", "serves and is not exposed", |portal| {
+            condition(portal, "Exposed")["status"] == "False"
+                && condition(portal, "Available")["status"] == "True"
+        })
+        .await;
 
     let status = certificate_status(&certificate, "True", "Ready", "");
     space.merge_status("Certificate", "portal", status).await;
