@@ -312,7 +312,7 @@ async fn a_child_that_cannot_go_is_named_and_heals_when_it_is_gone() {
         .unwrap();
     let begin = Instant::now();
     space
-        .wait_for(PATIENCE, "the ConfigMap comes back", || async {
+        .wait_for(LIMIT, "the ConfigMap comes back", || async {
             let found = space.get("ConfigMap", name).await;
             (found["metadata"]["deletionTimestamp"].is_null() && !found.is_null()).then_some(())
         })
