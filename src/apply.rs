@@ -36,13 +36,16 @@ pub struct Writer<'a> {
     pub portal_name: &'a str,
     /// Uid of the portal.
     pub portal_uid: &'a str,
+    /// Whether it is there still.
+    pub portal_is_there: &'a (dyn Fn() -> bool + Send + Sync),
 }
 
 /// Carries out the actions, wave by wave, and remembers what was applied.
 pub async fn apply(writer: &Writer<'_>, actions: Vec<Action>, memory: &mut Memory) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(actions.len());
     let mut rest = actions.into_iter().peekable();
-    while let Some(first) = rest.next() {
+    // What is written for a portal that was deleted meanwhile comes and goes, and data without an owner would stay.
+    while let Some(first) = rest.next_if(|_| (writer.portal_is_there)()) {
         let wave = wave_of(&first);
         let mut batch = vec![first];
         while let Some(next) = rest.next_if(|action| wave_of(action) == wave) {
@@ -271,13 +274,14 @@ impl Writer<'_> {
         body: &serde_json::Value,
         params: &PatchParams,
     ) -> Result<Live> {
+        let ended_lists = self.index.ended_lists();
         let result = self
             .api(child)
             .patch(&manifest.name, params, &Patch::Apply(body))
             .await;
         self.count(child, ActionVerb::Apply, result.is_ok());
         let live = result.map_err(|error| Failure::of(&error))?;
-        self.index.written(child, &live);
+        self.index.written(child, &live, ended_lists);
         Ok(live)
     }
 

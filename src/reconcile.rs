@@ -11,7 +11,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{
     Client, Resource, ResourceExt,
     core::DeserializeGuard,
-    runtime::{controller::Action, events::Recorder},
+    runtime::{
+        controller::Action,
+        events::Recorder,
+        reflector::{ObjectRef, Store},
+    },
 };
 
 use crate::{
@@ -47,6 +51,8 @@ pub struct Context {
     pub index: Arc<Index>,
     /// Figures.
     pub metrics: Metrics,
+    /// The portals there are.
+    pub portals: Store<Guarded>,
     /// Publishes events.
     pub recorder: Recorder,
     /// Delays of portals whose requests fail.
@@ -97,6 +103,13 @@ impl Context {
         !(same_spec && same_status)
     }
 
+    /// Whether a portal is there, and not another of its name.
+    fn is_there(&self, key: &PortalKey, uid: &str) -> bool {
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        let found = self.portals.get(&reference);
+        found.is_some_and(|portal| portal.uid().as_deref() == Some(uid))
+    }
+
     /// Tells what stays of a portal that is gone.
     pub fn farewell(
         self: &Arc<Self>,
@@ -141,7 +154,7 @@ pub async fn reconcile(portal: Arc<Guarded>, context: Arc<Context>) -> (Reconcil
     let uid = portal.uid().unwrap_or_default();
     if memory.uid != uid {
         memory = PortalMemory {
-            uid,
+            uid: uid.clone(),
             ..PortalMemory::default()
         };
     }
@@ -152,6 +165,9 @@ pub async fn reconcile(portal: Arc<Guarded>, context: Arc<Context>) -> (Reconcil
         }
         Err(invalid) => unreadable(invalid, &memory, (context.clock)()),
     };
+    if !context.is_there(&key, &uid) {
+        return (ReconcileResult::Success, Action::await_change());
+    }
     let wait = publish(&pass, &key, &context, &mut memory).await;
     context.memories().insert(key, memory);
     (
@@ -211,7 +227,7 @@ async fn run(
             Vec::new(),
         ),
         Ok(plan) => {
-            let outcomes = converge(portal, &plan, &world, context, memory).await;
+            let outcomes = converge(portal, key, &plan, &world, context, memory).await;
             // Our writes are in the index by now.
             let world = if outcomes.is_empty() {
                 world
@@ -266,6 +282,7 @@ fn resolve(
 
 async fn converge(
     portal: &PortalPlatform,
+    key: &PortalKey,
     plan: &Plan,
     world: &World,
     context: &Context,
@@ -297,6 +314,7 @@ async fn converge(
         namespace: &plan.identity.namespace,
         portal_name: &plan.identity.name,
         portal_uid,
+        portal_is_there: &|| context.is_there(key, portal_uid),
     };
     apply::apply(&writer, actions, &mut memory.applied).await
 }

@@ -1,14 +1,20 @@
 //! A portal from its creation to its end: suspended, resumed, deleted, and what its status says of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/faults.rs"]
+mod faults;
 mod support;
 
+use std::sync::Arc;
+
+use faults::{Fault, Faults};
 use serde_json::{Value, json};
 use support::{
-    Bed, Operator, Space, condition, samples,
+    Bed, Operator, OperatorOptions, Space, condition, samples,
     shape::{difference, shape},
     space::PATIENCE,
 };
+use tokio::sync::Notify;
 
 async fn all_gone(space: &Space) {
     space
@@ -136,6 +142,54 @@ async fn deleting_a_portal_in_the_foreground_brings_nothing_back() {
     space.wait_portal("portal", "is gone", Value::is_null).await;
     operator.settle().await;
     assert_eq!(operator.writes().len(), written);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_deleted_in_the_middle_of_a_pass_gets_nothing_more_and_can_be_created_anew() {
+    let bed = Bed::shared().await;
+    let space = Space::new(bed, "delete-early").await;
+    let faults = Faults::default();
+    // The answers of the first wave come when all that they tell of is deleted.
+    faults.on_requests(|key| (key.verb == "apply").then_some(Fault::HeldAnswer));
+    let told = Arc::new(Notify::new());
+    faults.on_events({
+        let told = told.clone();
+        move |key, event| {
+            if key.kind == "portalplatforms" && event["type"] == "DELETED" {
+                told.notify_one();
+            }
+            None
+        }
+    });
+    let options = OperatorOptions {
+        namespaces: vec![space.namespace.clone()],
+        connect: Some(faults.wrap()),
+        ..OperatorOptions::default()
+    };
+    let operator = Operator::start(bed, options).await;
+    space.apply_portal_value(samples::ingress()).await;
+    for (kind, name) in [
+        ("ServiceAccount", "portal"),
+        ("NetworkPolicy", "portal-app"),
+    ] {
+        space
+            .wait_object(kind, name, "is there", |found| !found.is_null())
+            .await;
+    }
+    space.delete("PortalPlatform", "portal").await;
+    told.notified().await;
+    all_gone(&space).await;
+    let written = operator.writes().len();
+    faults.release_answers();
+    operator.settle().await;
+    assert_eq!(operator.writes().len(), written, "{:#?}", operator.writes());
+
+    space.apply_portal_value(samples::ingress()).await;
+    space
+        .wait_object("Deployment", "portal-app", "runs", |found| {
+            found["status"]["readyReplicas"] == 3
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 //! A change that alters what is known queues the portals it concerns; one that does not is dropped here.
 
 mod facts;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -21,7 +23,7 @@ use crate::{
         Child,
         live::{Health, Live},
     },
-    observe::{ApiState, ChildKey, Node, Observation, Pod, Volume, World},
+    observe::{ApiState, ChildKey, Node, Observation, Pod, Volume, World, resource_version},
     plan::identity::NAME_LABEL,
 };
 
@@ -60,23 +62,43 @@ struct State {
     reload: HashMap<String, BTreeMap<ChildKey, u64>>,
     apis: HashMap<&'static str, ApiState>,
     session_persistence: bool,
-    /// Counts our own writes, so that a list that was read before one of them does not undo it.
-    clock: u64,
-    /// Lists under way, by kind and scope.
-    lists: HashMap<(&'static str, Option<String>), List>,
+    /// Lists under way.
+    lists: HashMap<WatchKey, List>,
+    /// Lists of children that have ended.
+    ended_lists: u64,
+    /// The newest version that each watch of children has brought. It brings them in their order.
+    brought: HashMap<WatchKey, u64>,
 }
+
+/// A watch: its kind and its namespace, if it has one.
+type WatchKey = (&'static str, Option<String>);
 
 #[derive(Debug, Clone)]
 struct Entry {
     portal: Arc<str>,
     observation: Arc<Observation>,
-    written: u64,
 }
 
+/// What a list has brought so far.
 #[derive(Debug, Default)]
 struct List {
-    began: u64,
     seen: HashSet<(String, String)>,
+    newest: u64,
+}
+
+impl State {
+    fn has_brought(&mut self, watch: WatchKey, version: u64) {
+        let newest = self.brought.entry(watch).or_default();
+        *newest = version.max(*newest);
+    }
+
+    /// Whether the watch of a kind is past a version of an object in this namespace.
+    fn is_past(&self, kind: &'static str, namespace: &str, version: u64) -> bool {
+        [None, Some(namespace.to_owned())]
+            .into_iter()
+            .filter_map(|scope| self.brought.get(&(kind, scope)))
+            .any(|newest| *newest >= version)
+    }
 }
 
 impl Index {
@@ -150,19 +172,22 @@ impl Index {
         let mut state = self.lock();
         match event {
             Event::Init => {
-                let began = state.clock;
-                let seen = HashSet::new();
-                state.lists.insert(list_key, List { began, seen });
+                state.lists.insert(list_key, List::default());
             }
             Event::InitApply(live) => {
                 if let Some(list) = state.lists.get_mut(&list_key) {
                     list.seen
                         .insert((live.namespace().unwrap_or_default(), live.name_any()));
+                    list.newest = list.newest.max(resource_version(&live.metadata));
                 }
                 self.insert(&mut state, child, &live, false);
             }
-            Event::Apply(live) => self.insert(&mut state, child, &live, false),
+            Event::Apply(live) => {
+                state.has_brought(list_key, resource_version(&live.metadata));
+                self.insert(&mut state, child, &live, false);
+            }
             Event::Delete(live) => {
+                state.has_brought(list_key, resource_version(&live.metadata));
                 let key = (kind, live.name_any());
                 let namespace = live.namespace().unwrap_or_default();
                 let uid = live.metadata.uid.as_deref();
@@ -177,14 +202,16 @@ impl Index {
             }
             Event::InitDone => {
                 let list = state.lists.remove(&list_key).unwrap_or_default();
+                state.has_brought(list_key, list.newest);
+                state.ended_lists += 1;
                 for (namespace, all) in &mut state.children {
                     if scope.is_some_and(|scope| scope != namespace) {
                         continue;
                     }
+                    // What we wrote after the list was read goes too: its event comes yet, that of its deletion may not.
                     all.retain(|(k, name), child| {
-                        let gone = *k == kind
-                            && child.written <= list.began
-                            && !list.seen.contains(&(namespace.clone(), name.clone()));
+                        let gone =
+                            *k == kind && !list.seen.contains(&(namespace.clone(), name.clone()));
                         if gone {
                             self.queue.add(PortalKey::new(namespace, &child.portal));
                         }
@@ -196,11 +223,28 @@ impl Index {
         }
     }
 
-    /// Takes the answer to one of our own writes, which the watch will repeat later.
-    pub fn written(&self, child: &'static dyn Child, live: &Live) {
+    /// To be asked before a write, and given back with its answer.
+    #[must_use]
+    pub fn ended_lists(&self) -> u64 {
+        self.lock().ended_lists
+    }
+
+    /// Takes the answer to one of our own writes, which the watch repeats: mostly later. Where the watch was first, and the object
+    /// is not there, it was deleted meanwhile, as the garbage collector does within milliseconds when the portal is gone.
+    pub fn written(&self, child: &'static dyn Child, live: &Live, ended_lists: u64) {
         let mut state = self.lock();
-        state.clock += 1;
-        self.insert(&mut state, child, live, true);
+        let namespace = live.namespace().unwrap_or_default();
+        let kind = child.kind().kind;
+        let known = state
+            .children
+            .get(&namespace)
+            .is_some_and(|all| all.contains_key(&(kind, live.name_any())));
+        // A list that ended meanwhile was read before the write or after the deletion. If before, the event comes yet.
+        let late = state.ended_lists != ended_lists
+            || state.is_past(kind, &namespace, resource_version(&live.metadata));
+        if known || !late {
+            self.insert(&mut state, child, live, true);
+        }
     }
 
     /// Takes our own deletion of an object, which the watch will repeat later.
@@ -219,7 +263,6 @@ impl Index {
         let namespace = live.namespace().unwrap_or_default();
         let key: ChildKey = (child.kind().kind, live.name_any());
         let observation = Observation::new(&live.metadata, child.health(live));
-        let written = if own { state.clock } else { 0 };
         let all = state.children.entry(namespace.clone()).or_default();
         let before = all.get(&key);
         if before.is_some_and(|before| {
@@ -252,13 +295,11 @@ impl Index {
             }
             self.queue.add(PortalKey::new(&namespace, portal));
         }
-        let written = before.map_or(written, |before| written.max(before.written));
         all.insert(
             key,
             Entry {
                 portal: portal.as_str().into(),
                 observation: Arc::new(observation),
-                written,
             },
         );
     }

@@ -123,10 +123,12 @@ pub async fn run(
     let actor = client(Purpose::Act(&term))?;
     let queue = Queue::default();
     let index = Arc::new(Index::new(queue.clone()));
+    let (portals, writer) = reflector::store::<Guarded>();
     let context = Arc::new(Context {
         client: actor.clone(),
         index: index.clone(),
         metrics: metrics.clone(),
+        portals: portals.clone(),
         recorder: Recorder::new(
             actor,
             Reporter {
@@ -180,14 +182,15 @@ pub async fn run(
         ask,
         Timestamp::now,
     ));
-    let store = sources.start(
+    sources.start(
         &mut tasks,
         settings,
+        writer,
         &operator.queue,
         &operator.context,
         &sampler,
     );
-    let reconciles = operator.reconcile(store);
+    let reconciles = operator.reconcile(portals);
     let outcome = tokio::select! {
         outcome = operator.lead(leading, default_namespace, shutdown) => outcome,
         () = reconciles => Ok(()),

@@ -9,7 +9,7 @@ use kube::{
     Api, Client, Resource,
     api::ApiResource,
     core::DynamicResourceScope,
-    runtime::{reflector, watcher::Event},
+    runtime::{reflector::store::Writer, watcher::Event},
 };
 use tokio::{
     sync::mpsc,
@@ -47,22 +47,22 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Starts every watch and returns the store of portals that some of them fill.
+    /// Starts every watch; those of portals fill the store of `portals`.
     pub(super) fn start(
         &self,
         tasks: &mut JoinSet<()>,
         settings: &RunSettings,
+        mut portals: Writer<Guarded>,
         queue: &Queue,
         context: &Arc<Context>,
         sampler: &Arc<Sampler>,
-    ) -> reflector::Store<Guarded> {
+    ) {
         let scopes = scopes(settings);
         let cluster_wide = scopes == [None];
-        let (store, mut writer) = reflector::store::<Guarded>();
         // Ready as it is: portals are queued when they are in it, and no list of one watch may replace what others brought.
-        writer.apply_watcher_event(&Event::Init);
-        writer.apply_watcher_event(&Event::InitDone);
-        let writer = Arc::new(Mutex::new(writer));
+        portals.apply_watcher_event(&Event::Init);
+        portals.apply_watcher_event(&Event::InitDone);
+        let writer = Arc::new(Mutex::new(portals));
         for scope in &scopes {
             let portals = sinks::Portals {
                 writer: writer.clone(),
@@ -85,7 +85,6 @@ impl Sources {
             self.start_cluster(tasks, settings.nodes);
         }
         self.start_capabilities(tasks, scopes, cluster_wide);
-        store
     }
 
     fn start_facts(&self, tasks: &mut JoinSet<()>, scope: Option<&String>) {

@@ -119,6 +119,8 @@ pub enum Fault {
     Status(u16, u32),
     /// The connection breaks before it is sent.
     Reset,
+    /// The answer is held back until [`Faults::release_answers`].
+    HeldAnswer,
     /// The connection breaks after the server has committed it.
     LostAnswer,
     /// It is held for so long, and then the connection breaks.
@@ -162,6 +164,7 @@ struct Inner {
     events: Mutex<Option<EventRule>>,
     struck: AtomicBool,
     strike: tokio::sync::Notify,
+    released: tokio::sync::watch::Sender<bool>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -194,6 +197,11 @@ impl Faults {
         *lock(&self.inner.requests) = None;
         *lock(&self.inner.events) = None;
         self.inner.struck.store(false, Ordering::SeqCst);
+    }
+
+    /// Lets every [`Fault::HeldAnswer`] go, those to come too.
+    pub fn release_answers(&self) {
+        self.inner.released.send_replace(true);
     }
 
     /// Every request so far but watches.
@@ -328,6 +336,15 @@ impl Faults {
                 let _ = body.collect().await;
                 self.strike();
                 std::future::pending().await
+            }
+            Some(Fault::HeldAnswer) => {
+                let _ = self
+                    .inner
+                    .released
+                    .subscribe()
+                    .wait_for(|released| *released)
+                    .await;
+                Ok(Response::from_parts(head, body))
             }
             Some(Fault::LostAnswer) => {
                 let _ = body.collect().await;
