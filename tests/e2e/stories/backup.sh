@@ -24,6 +24,7 @@ story_backup() {
   : >"$log_folder/store-is-left-alone"
   primary_dies
   dumps_are_kept
+  backups_get_old
   time_is_turned_back
   old_backups_go
   store_is_emptied
@@ -120,6 +121,14 @@ dumps_are_kept() {
   psql "$store" 'DROP DATABASE dumped' >/dev/null
 }
 
+# Three base backups, two of which are made old: the oldest is no longer needed. It goes while another story is told.
+backups_get_old() {
+  back_up again
+  back_up once-more
+  oldest_window=$(portal_field vault '{.status.database.recoverableFrom}')
+  make_older 20 10
+}
+
 # The restore of docs/restore.md, to a moment between two rows.
 time_is_turned_back() {
   local moment t0
@@ -136,16 +145,10 @@ time_is_turned_back() {
   kubectl delete clusters.postgresql.cnpg.io restored --namespace vault --wait=true >/dev/null
 }
 
-# Three base backups, two of which are made old: the oldest is no longer needed.
+# The plugin looks each minute, but five minutes later where another has written the ObjectStore at the same time.
 old_backups_go() {
-  local first
-  back_up again
-  back_up once-more
-  first=$(portal_field vault '{.status.database.recoverableFrom}')
-  make_older 20 10
-  # The plugin looks each minute, but five minutes later where another has written the ObjectStore at the same time.
   within 480 "the oldest base backup is pruned" backups_in_store_are 2
-  within 240 "status shows the window" window_moved "$first"
+  within 240 "status shows the window" window_moved "$oldest_window"
   policy_is BackupRetained True || fail "$(policy_text BackupRetained)"
 }
 
