@@ -11,11 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{
     Client, Resource, ResourceExt,
     core::DeserializeGuard,
-    runtime::{
-        controller::Action,
-        events::Recorder,
-        reflector::{ObjectRef, Store},
-    },
+    runtime::{controller::Action, events::Recorder, reflector::Store},
 };
 
 use crate::{
@@ -87,7 +83,7 @@ impl Context {
 
     /// Whether an event about a portal is more than the echo of our own status write.
     pub fn is_news(&self, portal: &Guarded) -> bool {
-        let key = PortalKey::new(&portal.namespace().unwrap_or_default(), &portal.name_any());
+        let key = PortalKey::of(portal.meta());
         let memories = self.memories();
         let Some((_, published)) = memories.get(&key).and_then(|m| m.published.as_ref()) else {
             return true;
@@ -105,8 +101,7 @@ impl Context {
 
     /// Whether a portal is there, and not another of its name.
     fn is_there(&self, key: &PortalKey, uid: &str) -> bool {
-        let reference = ObjectRef::new(&key.name).within(&key.namespace);
-        let found = self.portals.get(&reference);
+        let found = self.portals.get(&key.reference());
         found.is_some_and(|portal| portal.uid().as_deref() == Some(uid))
     }
 
@@ -146,7 +141,7 @@ impl Context {
 
 /// Brings one portal nearer to its spec, and says when to come back if nothing wakes us before.
 pub async fn reconcile(portal: Arc<Guarded>, context: Arc<Context>) -> (ReconcileResult, Action) {
-    let key = PortalKey::new(&portal.namespace().unwrap_or_default(), &portal.name_any());
+    let key = PortalKey::of(portal.meta());
     if portal.meta().deletion_timestamp.is_some() {
         return (ReconcileResult::Success, Action::await_change());
     }

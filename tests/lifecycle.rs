@@ -16,6 +16,16 @@ use support::{
 };
 use tokio::sync::Notify;
 
+/// Creates a portal whose three pods run in the end.
+async fn create_and_wait(space: &Space) {
+    space.apply_portal_value(samples::ingress()).await;
+    space
+        .wait_object("Deployment", "portal-app", "runs", |found| {
+            found["status"]["readyReplicas"] == 3
+        })
+        .await;
+}
+
 async fn all_gone(space: &Space) {
     space
         .wait_for(PATIENCE, "nothing is left", || async {
@@ -102,12 +112,7 @@ async fn a_portal_that_begins_suspended_makes_nothing_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_a_portal_removes_all_that_it_had_without_a_finalizer() {
     let (space, operator) = Space::with_operator("delete").await;
-    space.apply_portal_value(samples::ingress()).await;
-    space
-        .wait_object("Deployment", "portal-app", "runs", |found| {
-            found["status"]["readyReplicas"] == 3
-        })
-        .await;
+    create_and_wait(&space).await;
     operator.settle().await;
     let written = operator.writes().len();
     let portal = space.portal("portal").await;
@@ -125,12 +130,7 @@ async fn deleting_a_portal_removes_all_that_it_had_without_a_finalizer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_a_portal_in_the_foreground_brings_nothing_back() {
     let (space, operator) = Space::with_operator("delete-slowly").await;
-    space.apply_portal_value(samples::ingress()).await;
-    space
-        .wait_object("Deployment", "portal-app", "runs", |found| {
-            found["status"]["readyReplicas"] == 3
-        })
-        .await;
+    create_and_wait(&space).await;
     operator.settle().await;
     let written = operator.writes().len();
     space
@@ -184,23 +184,13 @@ async fn a_portal_deleted_in_the_middle_of_a_pass_gets_nothing_more_and_can_be_c
     operator.settle().await;
     assert_eq!(operator.writes().len(), written, "{:#?}", operator.writes());
 
-    space.apply_portal_value(samples::ingress()).await;
-    space
-        .wait_object("Deployment", "portal-app", "runs", |found| {
-            found["status"]["readyReplicas"] == 3
-        })
-        .await;
+    create_and_wait(&space).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_a_portal_while_the_operator_is_down_removes_all_that_it_had() {
     let (space, mut operator) = Space::with_operator("delete-down").await;
-    space.apply_portal_value(samples::ingress()).await;
-    space
-        .wait_object("Deployment", "portal-app", "runs", |found| {
-            found["status"]["readyReplicas"] == 3
-        })
-        .await;
+    create_and_wait(&space).await;
     operator.settle().await;
     operator.stop().await;
     space.delete("PortalPlatform", "portal").await;

@@ -17,7 +17,7 @@ use kube::{
         applier,
         controller::{self, Action},
         events::{Recorder, Reporter},
-        reflector::{self, ObjectRef},
+        reflector,
     },
 };
 use tokio::{net::TcpListener, task::JoinSet, time::Instant};
@@ -128,7 +128,7 @@ pub async fn run(
         client: actor.clone(),
         index: index.clone(),
         metrics: metrics.clone(),
-        portals: portals.clone(),
+        portals,
         recorder: Recorder::new(
             actor,
             Reporter {
@@ -190,7 +190,7 @@ pub async fn run(
         &operator.context,
         &sampler,
     );
-    let reconciles = operator.reconcile(portals);
+    let reconciles = operator.reconcile();
     let outcome = tokio::select! {
         outcome = operator.lead(leading, default_namespace, shutdown) => outcome,
         () = reconciles => Ok(()),
@@ -257,7 +257,7 @@ impl Operator<'_> {
     }
 
     /// Reconciles what is queued, once the lease is held and the first lists have ended.
-    async fn reconcile(&self, store: reflector::Store<Guarded>) {
+    async fn reconcile(&self) {
         let ready = async {
             self.term.elected().await;
             self.index.wait_until_settled().await;
@@ -268,8 +268,7 @@ impl Operator<'_> {
             stream::unfold((queue.clone(), metrics.clone()), |(queue, metrics)| async {
                 let key = queue.next().await;
                 metrics.set_queue_depth(queue.len());
-                let reference = ObjectRef::<Guarded>::new(&key.name).within(&key.namespace);
-                Some((Ok::<_, Infallible>(reference), (queue, metrics)))
+                Some((Ok::<_, Infallible>(key.reference()), (queue, metrics)))
             })
         });
         let config = controller::Config::default().concurrency(self.settings.concurrency);
@@ -277,7 +276,7 @@ impl Operator<'_> {
             pass,
             |_, never: &Infallible, _| match *never {},
             self.context.clone(),
-            store,
+            self.context.portals.clone(),
             Box::pin(requests),
             config,
         )
@@ -297,10 +296,7 @@ fn pass(
     context: Arc<Context>,
 ) -> futures::future::BoxFuture<'static, Result<Action, Infallible>> {
     async move {
-        let key = PortalKey::new(
-            portal.meta().namespace.as_deref().unwrap_or_default(),
-            portal.meta().name.as_deref().unwrap_or_default(),
-        );
+        let key = PortalKey::of(portal.meta());
         let began = Instant::now();
         let bounded = tokio::time::timeout(PASS, reconcile(portal, context.clone()));
         let (result, action) = match AssertUnwindSafe(bounded).catch_unwind().await {

@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
+
+use crate::reconcile::Guarded;
 
 /// Who a portal is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +28,21 @@ impl PortalKey {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         }
+    }
+
+    /// The key of the portal that has this metadata.
+    #[must_use]
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Where it is in the store of portals.
+    #[must_use]
+    pub fn reference(&self) -> ObjectRef<Guarded> {
+        ObjectRef::new(&self.name).within(&self.namespace)
     }
 }
 

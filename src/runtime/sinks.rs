@@ -2,15 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource, ResourceExt,
     api::DynamicObject,
     core::PartialObjectMeta,
-    runtime::{
-        reflector::{ObjectRef, store::Writer},
-        watcher::Event,
-    },
+    runtime::{reflector::store::Writer, watcher::Event},
 };
 
 use super::{
@@ -49,8 +45,7 @@ pub struct Portals {
 impl Portals {
     fn forget(&self, key: &PortalKey) {
         let mut writer = lock(&self.writer);
-        let reference = ObjectRef::new(&key.name).within(&key.namespace);
-        if let Some(portal) = writer.as_reader().get(&reference) {
+        if let Some(portal) = writer.as_reader().get(&key.reference()) {
             writer.apply_watcher_event(&Event::Delete((*portal).clone()));
         }
         drop(writer);
@@ -63,13 +58,6 @@ impl Portals {
     fn keep(&self, portal: Guarded) {
         lock(&self.writer).apply_watcher_event(&Event::Apply(portal));
     }
-}
-
-fn key_of(metadata: &ObjectMeta) -> PortalKey {
-    PortalKey::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -87,12 +75,12 @@ impl Sink<Guarded> for Portals {
         if let Event::Apply(guarded) | Event::InitApply(guarded) = &event
             && let Ok(portal) = &guarded.0
         {
-            self.sampler.portal(&key_of(guarded.meta()), portal);
+            self.sampler.portal(&PortalKey::of(guarded.meta()), portal);
         }
         match event {
             Event::Init => lock(&self.listed).clear(),
             Event::InitApply(portal) => {
-                lock(&self.listed).push(key_of(portal.meta()));
+                lock(&self.listed).push(PortalKey::of(portal.meta()));
                 self.keep(portal);
             }
             Event::InitDone => {
@@ -111,14 +99,17 @@ impl Sink<Guarded> for Portals {
                 }
             }
             Event::Apply(portal) => {
-                let news = self.context.is_news(&portal).then(|| key_of(portal.meta()));
+                let news = self
+                    .context
+                    .is_news(&portal)
+                    .then(|| PortalKey::of(portal.meta()));
                 self.keep(portal);
                 if let Some(key) = news {
                     self.queue.learn(key);
                 }
             }
             Event::Delete(portal) => {
-                let key = key_of(portal.meta());
+                let key = PortalKey::of(portal.meta());
                 self.context.farewell(&key, portal.meta());
                 self.forget(&key);
             }

@@ -47,12 +47,12 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Starts every watch; those of portals fill the store of `portals`.
+    /// Starts every watch; those of portals write what they bring by `writer`.
     pub(super) fn start(
         &self,
         tasks: &mut JoinSet<()>,
         settings: &RunSettings,
-        mut portals: Writer<Guarded>,
+        mut writer: Writer<Guarded>,
         queue: &Queue,
         context: &Arc<Context>,
         sampler: &Arc<Sampler>,
@@ -60,9 +60,9 @@ impl Sources {
         let scopes = scopes(settings);
         let cluster_wide = scopes == [None];
         // Ready as it is: portals are queued when they are in it, and no list of one watch may replace what others brought.
-        portals.apply_watcher_event(&Event::Init);
-        portals.apply_watcher_event(&Event::InitDone);
-        let writer = Arc::new(Mutex::new(portals));
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
+        let writer = Arc::new(Mutex::new(writer));
         for scope in &scopes {
             let portals = sinks::Portals {
                 writer: writer.clone(),

@@ -55,24 +55,15 @@ fn an_answer_before_its_event_is_known_at_once() {
 }
 
 #[test]
-fn an_answer_after_the_event_of_the_deletion_brings_nothing_back() {
-    let index = index();
-    let asked = index.ended_lists();
-    index.child_event(child(), None, Event::Apply(service("portal-a", 1, 5)));
-    index.child_event(child(), None, Event::Delete(service("portal-a", 1, 6)));
-    index.written(child(), &service("portal-a", 1, 5), asked);
-    assert_eq!(known(&index), []);
-}
-
-#[test]
-fn the_same_with_a_watch_of_one_namespace() {
-    let index = index();
-    let asked = index.ended_lists();
-    let scope = Some("team");
-    index.child_event(child(), scope, Event::Apply(service("portal-a", 1, 5)));
-    index.child_event(child(), scope, Event::Delete(service("portal-a", 1, 6)));
-    index.written(child(), &service("portal-a", 1, 5), asked);
-    assert_eq!(known(&index), []);
+fn an_answer_after_the_event_of_the_deletion_brings_nothing_back_whatever_the_watch_covers() {
+    for scope in [None, Some("team")] {
+        let index = index();
+        let asked = index.ended_lists();
+        index.child_event(child(), scope, Event::Apply(service("portal-a", 1, 5)));
+        index.child_event(child(), scope, Event::Delete(service("portal-a", 1, 6)));
+        index.written(child(), &service("portal-a", 1, 5), asked);
+        assert_eq!(known(&index), [], "{scope:?}");
+    }
 }
 
 #[test]
